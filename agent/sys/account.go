@@ -1,0 +1,135 @@
+package sys
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// An Account is what a process needs to run as a user.
+type Account struct {
+	Name, Home, Shell string
+	UID, GID          uint32
+	Groups            []uint32 // all of them, the primary one included
+}
+
+// UnknownAccountError says that there is no user or group of the name.
+type UnknownAccountError struct{ Kind, Name string }
+
+// Error names the kind and the name.
+func (e *UnknownAccountError) Error() string { return fmt.Sprintf("unknown %s %q", e.Kind, e.Name) }
+
+// UID returns the number of a user, given by name or number. A static binary
+// sees only /etc/passwd, so getent is asked for a name that is not there.
+func (s *System) UID(ctx context.Context, name string) (int, error) {
+	fields, err := s.entry(ctx, "passwd", "user", name)
+	if err != nil {
+		return -1, err
+	}
+	return strconv.Atoi(fields[2])
+}
+
+// GID returns the number of a group, given by name or number.
+func (s *System) GID(ctx context.Context, name string) (int, error) {
+	fields, err := s.entry(ctx, "group", "group", name)
+	if err != nil {
+		return -1, err
+	}
+	return strconv.Atoi(fields[2])
+}
+
+// Passwd returns the fields of a user's line in passwd(5), Group those of a
+// group's line in group(5); the error is an *UnknownAccountError when there
+// is none.
+func (s *System) Passwd(ctx context.Context, name string) ([]string, error) {
+	return s.named(ctx, "passwd", "user", name)
+}
+
+// Group is described at Passwd.
+func (s *System) Group(ctx context.Context, name string) ([]string, error) {
+	return s.named(ctx, "group", "group", name)
+}
+
+// entry is named, but takes a number for itself when no account has it as its
+// name.
+func (s *System) entry(ctx context.Context, database, kind, name string) ([]string, error) {
+	fields, err := s.named(ctx, database, kind, name)
+	if err == nil {
+		return fields, nil
+	}
+	if n, numErr := strconv.ParseUint(name, 10, 32); numErr == nil && n < 1<<32-1 {
+		return []string{name, "x", name}, nil
+	}
+	return nil, err
+}
+
+func (s *System) named(ctx context.Context, database, kind, name string) ([]string, error) {
+	if data, err := os.ReadFile(s.Path("/etc/" + database)); err == nil {
+		if fields := findEntry(data, name); fields != nil {
+			return fields, nil
+		}
+	}
+	if s.Real() {
+		res, err := s.Run(ctx, Cmd{Args: []string{"getent", database, name}, Env: s.Environ})
+		if err == nil && res.Status == 0 {
+			if fields := findEntry(res.Stdout, name); fields != nil {
+				return fields, nil
+			}
+		}
+	}
+	return nil, &UnknownAccountError{kind, name}
+}
+
+// findEntry returns the fields of the line that begins with a name.
+func findEntry(data []byte, name string) []string {
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		fields := strings.Split(lines.Text(), ":")
+		if fields[0] != name || len(fields) < 3 {
+			continue
+		}
+		if _, err := strconv.ParseUint(fields[2], 10, 32); err == nil {
+			return fields
+		}
+	}
+	return nil
+}
+
+// LookupUser returns the account of a user of the running machine, by name or
+// number, with all its groups, as initgroups(3) would set them.
+func LookupUser(name string) (Account, error) {
+	fields, err := getent("passwd", name)
+	if err != nil || len(fields) < 7 {
+		return Account{}, &UnknownAccountError{"user", name}
+	}
+	uid, err1 := strconv.ParseUint(fields[2], 10, 32)
+	gid, err2 := strconv.ParseUint(fields[3], 10, 32)
+	if err1 != nil || err2 != nil {
+		return Account{}, &UnknownAccountError{"user", name}
+	}
+	a := Account{Name: fields[0], Home: fields[5], Shell: fields[6], UID: uint32(uid), GID: uint32(gid)}
+	a.Groups = []uint32{a.GID}
+	out, err := exec.Command("id", "-G", a.Name).Output()
+	if err != nil {
+		return Account{}, fmt.Errorf("groups of user %s: %w", name, err)
+	}
+	for _, g := range strings.Fields(string(out)) {
+		if n, err := strconv.ParseUint(g, 10, 32); err == nil && uint32(n) != a.GID {
+			a.Groups = append(a.Groups, uint32(n))
+		}
+	}
+	return a, nil
+}
+
+func getent(database, name string) ([]string, error) {
+	out, err := exec.Command("getent", database, name).Output()
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(string(out)), ":"), nil
+}

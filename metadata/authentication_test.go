@@ -1,0 +1,80 @@
+package metadata
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestAuthentications(t *testing.T) {
+	d := parse(t, `{"AWS::CloudFormation::Authentication": {
+		"web": {"type": "basic", "username": "u", "password": "p", "uris": "host:80"},
+		"bucket": {"type": "s3", "accessKeyId": "A", "secretKey": "S", "buckets": ["b"]},
+		"other": {"type": "oauth"}}}`)
+	got, warnings, err := d.Authentications()
+	want := []Authentication{
+		{Name: "bucket", Type: AuthS3, AccessKeyID: "A", SecretKey: "S", Buckets: []string{"b"}},
+		{Name: "web", Type: AuthBasic, Username: "u", Password: "p", URIs: []string{"host:80"}},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) || len(warnings) != 1 {
+		t.Errorf("Authentications = %+v, %v, %v, want %+v and one warning", got, warnings, err, want)
+	}
+	if text := fmt.Sprintf("%v %+v %#v", got, got, got); strings.Contains(text, `"S"`) || strings.Contains(text, ":S") {
+		t.Errorf("a secret shows itself: %s", text)
+	}
+}
+
+func TestAuthenticationsRefused(t *testing.T) {
+	f := func(entry, want string) {
+		t.Helper()
+		_, _, err := parse(t, `{"AWS::CloudFormation::Authentication": {"a": `+entry+`}}`).Authentications()
+		if err == nil || !strings.HasSuffix(err.Error(), want) || !strings.HasPrefix(err.Error(), AuthenticationKey+".a") {
+			t.Errorf("Authentications of %s = %v, want %s", entry, err, want)
+		}
+	}
+	f(`{"type": "S3", "roleName": "r"}`, "has a roleName, which has no meaning here: give accessKeyId and secretKey")
+	f(`{"type": "S3", "accessKeyId": "A"}`, "needs accessKeyId and secretKey")
+	f(`{"type": "basic"}`, "needs username and password")
+	f(`{"type": "basic", "username": "u", "password": {}}`, "password: is an object: it must be a string")
+	f(`"x"`, "is a string: it must be an object")
+}
+
+func TestSecrets(t *testing.T) {
+	d := parse(t, `{"AWS::CloudFormation::Authentication": {"a": {"type": "basic", "username": "auth-user", "password": "auth-pass", "uris": ["open-host"]}},
+		"db": {"MasterPassword": "first-secret", "list_of_tokens": ["second", 3], "plain": "open"},
+		"files": {"/etc/cfn/cfn-credentials": {"content": "AWSAccessKeyId=id\nAWSSecretKey = 'third'\n"}}}`)
+	got := d.Secrets()
+	for _, want := range []string{"auth-user", "auth-pass", "first-secret", "second", "third"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("Secrets = %q, want %q among them", got, want)
+		}
+	}
+	for _, open := range []string{"open", "open-host", "basic"} {
+		if slices.Contains(got, open) {
+			t.Errorf("Secrets = %q, %q is none", got, open)
+		}
+	}
+}
+
+func TestSecretsOfCorpus(t *testing.T) {
+	found := 0
+	for _, path := range corpus(t) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets := parse(t, string(data)).Secrets()
+		if strings.Contains(string(data), "AWSSecretKey=") {
+			found++
+			if len(secrets) == 0 || len(secrets[0]) != 32 {
+				t.Errorf("%s: Secrets = %q, want the secret key", path, secrets)
+			}
+		}
+	}
+	if found < 7 {
+		t.Errorf("only %d documents hold a secret key, want at least 7", found)
+	}
+}

@@ -1,0 +1,251 @@
+package metadata
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// A node is one value of the document together with where it stands. What is
+// odd about it, but no reason to stop, is added to warn.
+type node struct {
+	path string
+	raw  json.RawMessage
+	warn *[]*PathError
+}
+
+type member struct {
+	key string
+	node
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// Path writes down where a value stands in an AWS::CloudFormation::Init
+// section, from the keys that lead to it: config.files["/etc/motd"].mode.
+func Path(keys ...string) string {
+	path := ""
+	for _, key := range keys {
+		path = child(path, key)
+	}
+	return path
+}
+
+// child is the path of a key below a path.
+func child(path, key string) string {
+	switch {
+	case !plainKey.MatchString(key):
+		return path + "[" + strconv.Quote(key) + "]"
+	case path == "":
+		return key
+	default:
+		return path + "." + key
+	}
+}
+
+func (n node) errorf(format string, args ...any) error {
+	return &PathError{n.path, fmt.Errorf(format, args...)}
+}
+
+func (n node) warnf(format string, args ...any) {
+	*n.warn = append(*n.warn, &PathError{n.path, fmt.Errorf(format, args...)})
+}
+
+// wrong says that a value has the wrong type, and what it must be.
+func (n node) wrong(want string) error {
+	return n.errorf("is %s: it must be %s", kindOf(n.raw), want)
+}
+
+func kindOf(raw json.RawMessage) string {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return "nothing"
+	}
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	default:
+		return "a number"
+	}
+}
+
+func (n node) kind() byte {
+	if len(n.raw) == 0 {
+		return 'n'
+	}
+	return n.raw[0]
+}
+
+func (n node) null() bool { return n.kind() == 'n' }
+
+// members returns the members of an object in document order, none for null.
+// A key that stands twice counts once, with its last value, as JSON parsers
+// commonly have it.
+func (n node) members(want string) ([]member, error) {
+	if n.null() {
+		return nil, nil
+	}
+	if n.kind() != '{' {
+		return nil, n.wrong(want)
+	}
+	dec := json.NewDecoder(bytes.NewReader(n.raw))
+	if _, err := dec.Token(); err != nil {
+		return nil, n.errorf("%w", err)
+	}
+	var list []member
+	index := map[string]int{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, n.errorf("%w", err)
+		}
+		key, _ := token.(string)
+		m := member{key, node{path: child(n.path, key), warn: n.warn}}
+		if err := dec.Decode(&m.raw); err != nil {
+			return nil, n.errorf("%w", err)
+		}
+		if i, twice := index[key]; twice {
+			m.warnf("stands twice: the last one counts")
+			list[i] = m
+			continue
+		}
+		index[key] = len(list)
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// elements returns the elements of a list.
+func (n node) elements(want string) ([]node, error) {
+	var raws []json.RawMessage
+	if n.kind() != '[' || json.Unmarshal(n.raw, &raws) != nil {
+		return nil, n.wrong(want)
+	}
+	list := make([]node, len(raws))
+	for i, raw := range raws {
+		list[i] = node{fmt.Sprintf("%s[%d]", n.path, i), raw, n.warn}
+	}
+	return list, nil
+}
+
+// text returns a string; a number counts as its digits, and null as "".
+func (n node) text(want string) (string, error) {
+	switch k := n.kind(); {
+	case k == 'n':
+		return "", nil
+	case k == '"':
+		var s string
+		err := json.Unmarshal(n.raw, &s)
+		if err == nil && strings.ContainsRune(s, 0) {
+			err = errors.New("holds a NUL character, which no file name or argument may have")
+		}
+		if err != nil {
+			return "", n.errorf("%w", err)
+		}
+		return s, nil
+	case k == '-' || k >= '0' && k <= '9':
+		return string(n.raw), nil
+	}
+	return "", n.wrong(want)
+}
+
+// texts returns a list of strings; a single string counts as a list of one.
+func (n node) texts(want string) ([]string, error) {
+	if n.null() {
+		return nil, nil
+	}
+	if n.kind() != '[' {
+		s, err := n.text(want)
+		return []string{s}, err
+	}
+	elements, err := n.elements(want)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]string, len(elements))
+	for i, e := range elements {
+		if e.null() {
+			return nil, e.wrong("a string")
+		}
+		if list[i], err = e.text("a string"); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// boolean returns what heat-cfntools' to_boolean gives: true for true, 1 and
+// the strings true, yes, 1 (and AWS' y) in any case; false for anything else
+// that is a single value. Null is nil.
+func (n node) boolean() (*bool, error) {
+	var value bool
+	switch n.kind() {
+	case 'n':
+		return nil, nil
+	case 't', 'f':
+		value = n.kind() == 't'
+	case '{', '[':
+		return nil, n.wrong("true or false")
+	default:
+		s, err := n.text("true or false")
+		if err != nil {
+			return nil, err
+		}
+		switch strings.ToLower(strings.TrimSpace(s)) {
+		case "true", "yes", "y", "1":
+			value = true
+		case "false", "no", "n", "0", "", "none":
+		default:
+			n.warnf("%q counts as false: write true or false", s)
+		}
+	}
+	return &value, nil
+}
+
+// unknown warns of a key that nothing reads, naming the nearest that is read.
+func (m member) unknown(known []string) {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(m.key), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best != "" {
+		m.warnf("is an unknown key and is ignored: did you mean %s?", best)
+		return
+	}
+	m.warnf("is an unknown key and is ignored: known are %s", strings.Join(known, ", "))
+}
+
+// editDistance is the Levenshtein distance of two short words.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
