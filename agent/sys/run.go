@@ -235,7 +235,7 @@ func startStatus(err error) int {
 
 func startError(path string, err error) error {
 	if errors.Is(err, syscall.ENOEXEC) {
-		return fmt.Errorf("%s cannot be run: it is neither a program nor a script that begins with #!", path)
+		return fmt.Errorf("%s cannot be run: it is neither a program nor a script with a #! line", path)
 	}
 	return fmt.Errorf("start %s: %w", path, err)
 }

@@ -30,15 +30,15 @@ type System struct {
 
 // An Outcome is what became of one item of a section.
 type Outcome struct {
-	Name     string   // the item's key in its section
-	Action   string   // what was done, or in a dry run would be: "install 1.2-3", "write"
-	Changed  bool     // something on the machine is not as it was
-	Trigger  bool     // a service that names the item must restart
-	Skipped  string   // why nothing was done
-	Degraded string   // what could not be done, though the run goes on
-	ExitCode *int     // of a command that ran
-	Causes   []string // of a service: the items that made it restart, as section "name"
-	Diff     string   // dry run: unified, secrets masked
+	Name     string   `json:"name"`               // the item's key in its section
+	Action   string   `json:"action,omitempty"`   // what was done, or in a dry run would be: "install 1.2-3", "write"
+	Changed  bool     `json:"changed,omitempty"`  // something on the machine is not as it was
+	Trigger  bool     `json:"trigger,omitempty"`  // a service that names the item must restart
+	Skipped  string   `json:"skipped,omitempty"`  // why nothing was done
+	Degraded string   `json:"degraded,omitempty"` // what could not be done, though the run goes on
+	ExitCode *int     `json:"exit_code,omitempty"`
+	Causes   []string `json:"causes,omitempty"` // of a service: the items that made it restart, as section "name"
+	Diff     string   `json:"-"`                // dry run: unified, secrets masked
 }
 
 // Path returns where an absolute path of the metadata is on this system.
