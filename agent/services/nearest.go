@@ -1,0 +1,74 @@
+package services
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// nearest returns the names most like a name, at most n of them: those that a
+// few mistyped letters or a longer form of the name explain.
+func nearest(name string, names []string, n int) []string {
+	type candidate struct {
+		name     string
+		distance int
+	}
+	want := stem(name)
+	var near []candidate
+	for _, other := range names {
+		if filepath.Ext(other) != filepath.Ext(name) {
+			continue
+		}
+		d := distance(want, stem(other))
+		longer := len(want) >= 3 && strings.HasPrefix(stem(other), want) || len(stem(other)) >= 3 && strings.HasPrefix(want, stem(other))
+		if longer || d <= tolerated(want) {
+			near = append(near, candidate{other, d})
+		}
+	}
+	slices.SortFunc(near, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
+	})
+	var out []string
+	for _, c := range slices.Compact(near) {
+		if len(out) < n {
+			out = append(out, c.name)
+		}
+	}
+	return out
+}
+
+// tolerated is how many letters may differ. Two swapped ones count as two.
+func tolerated(name string) int {
+	if len(name) < 4 {
+		return 1
+	}
+	return max(2, len(name)/3)
+}
+
+func stem(name string) string {
+	return strings.ToLower(strings.TrimSuffix(name, filepath.Ext(name)))
+}
+
+// distance is the least number of letters to insert, remove or replace
+// between two words (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for i := range row {
+		row[i] = i
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			above := row[j+1]
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(above+1, row[j]+1, diagonal+cost)
+			diagonal = above
+		}
+	}
+	return row[len(b)]
+}
