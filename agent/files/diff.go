@@ -1,0 +1,77 @@
+package files
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"regexp"
+	"unicode/utf8"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+)
+
+// maxDiff bounds what a diff is made of; longer files are compared only.
+const maxDiff = 256 << 10
+
+var (
+	// What stands behind a word for a secret, in the commonest forms of
+	// configuration: name = value, "name": "value", --name value.
+	secretValue = regexp.MustCompile(`(?i)((?:pass|pwd|secret|token|key|credential)[\w.-]*["']?(?:[ \t]*(?:=>|[:=])[ \t]*|[ \t]+))("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;]+)`)
+	userInfo    = regexp.MustCompile(`(://)[^\s/@]+@`)
+	pemBody     = regexp.MustCompile(`(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----\n).*?(-----END )`)
+)
+
+// diff is the unified diff of what is there and what is to come, with what
+// looks like a secret masked. A file that not everybody may read, before or
+// after, is not shown.
+func (it *item) diff(want content, mode fs.FileMode) string {
+	if mode&0o004 == 0 || it.old.kind == regular && it.old.info.Mode()&0o004 == 0 {
+		return "content differs (private file, not shown)\n"
+	}
+	if !it.file.HasContent {
+		return "content differs: " + fetch.Shown(it.file.Source) + "\n"
+	}
+	before, ok1 := it.oldText()
+	after, ok2 := text(want.data)
+	if !ok1 || !ok2 {
+		return "binary content differs\n"
+	}
+	from, to := it.old.describe(it.file.Path), it.file.Path
+	d := udiff.Unified(from, to, it.hide(before), it.hide(after))
+	if d == "" && it.old.kind == regular {
+		return "content differs in what is masked\n"
+	}
+	if d == "" {
+		return "--- " + from + "\n+++ " + to + "\n"
+	}
+	return d
+}
+
+func (it *item) oldText() (string, bool) {
+	if it.old.kind != regular {
+		return "", true
+	}
+	if it.old.file == nil {
+		return "", false
+	}
+	data, err := io.ReadAll(io.NewSectionReader(it.old.file, 0, maxDiff+1))
+	if err != nil {
+		return "", false
+	}
+	return text(data)
+}
+
+// text is data as a string, if it is text short enough to be shown.
+func text(data []byte) (string, bool) {
+	return string(data), len(data) <= maxDiff && utf8.Valid(data) && bytes.IndexByte(data, 0) < 0
+}
+
+func (it *item) hide(text string) string {
+	text = it.Mask.String(text)
+	text = pemBody.ReplaceAllString(text, "${1}"+sys.Masked+"\n${2}")
+	text = userInfo.ReplaceAllString(text, "${1}"+sys.Masked+"@")
+	return secretValue.ReplaceAllString(text, "${1}"+sys.Masked)
+}
