@@ -1,0 +1,114 @@
+// Package agent applies the configs of AWS::CloudFormation::Init to a
+// machine: the seven sections of each in their order, one item after the
+// other, with a journal that lets a run that was cut short go on, and a
+// report of what changed.
+//
+// Each section is a package of its own below this one. Reading the metadata
+// is the work of package metadata; where they come from is not known here.
+//
+// The order of the sections is the one AWS documents for
+// AWS::CloudFormation::Init: packages, groups, users, sources, files,
+// commands, services.
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/commands"
+	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/services"
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/metadata"
+)
+
+// A Run applies configs. System and Fetch must be set.
+type Run struct {
+	System   *sys.System
+	Fetch    *fetch.Client
+	Commands commands.Options
+	Strict   bool     // what would be degraded ends the run
+	Journal  *Journal // nil: none is kept, as for a dry run
+	Progress Progress // may be nil
+}
+
+// Progress is told of an item: before it is begun, when it has a path and
+// nothing else, and when it is done. Number is its place among total steps.
+type Progress func(item Item, done bool, number, total int)
+
+// A DegradedError is, in a strict run, what another run would go on without.
+type DegradedError struct{ Reason string }
+
+// Error is the reason.
+func (e *DegradedError) Error() string { return e.Reason }
+
+// Apply brings the machine to what the configs say, and returns what became
+// of each item, also when there is an error: a *metadata.PathError that says
+// where. commands.ErrReboot within it means that a command wants the machine
+// to boot before the run goes on.
+func (r *Run) Apply(ctx context.Context, configs []metadata.Config) ([]Item, error) {
+	var steps []step
+	changed := &changes{perConfig: make([]services.Changed, len(configs))}
+	for n, c := range configs {
+		steps = append(steps, r.steps(n, c, changed)...)
+	}
+	var items []Item
+	for i, s := range steps {
+		report := func(item Item, done bool) {
+			if r.Progress != nil {
+				r.Progress(item, done, i+1, len(steps))
+			}
+		}
+		report(Item{Path: s.path, Section: s.section, Name: s.name}, false)
+		done, err := r.step(ctx, s)
+		changed.note(s, done)
+		items = append(items, done...)
+		noteRestarts(items, s.config, done)
+		for _, item := range done {
+			report(item, true)
+		}
+		for _, item := range done {
+			if item.Degraded != "" && r.Strict && err == nil {
+				return items, &metadata.PathError{Path: item.Path, Err: &DegradedError{item.Degraded}}
+			}
+		}
+		if err != nil {
+			return items, &metadata.PathError{Path: s.path, Err: err}
+		}
+	}
+	return items, nil
+}
+
+// step does one step, or takes its outcome from the journal when an earlier
+// run has finished it.
+func (r *Run) step(ctx context.Context, s step) ([]Item, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	if outcomes, ok := r.Journal.finished(s.id); ok {
+		items := r.items(s, outcomes, start)
+		for i := range items {
+			items[i].Resumed = true
+		}
+		return items, nil
+	}
+	if err := r.Journal.begin(s); err != nil {
+		return nil, err
+	}
+	outcomes, err := s.apply(ctx)
+	reboot := errors.Is(err, commands.ErrReboot)
+	if err != nil && !reboot {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return []Item{r.failed(s, err, start)}, err
+	}
+	items := r.items(s, outcomes, start)
+	// A command that wants a reboot has run: after the boot comes the next one.
+	if err := r.Journal.finish(s.id, outcomes, reboot); err != nil {
+		return items, err
+	}
+	return items, err
+}
