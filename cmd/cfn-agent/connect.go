@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cfn-agent/cfn-agent/agent/retry"
+	"github.com/cfn-agent/cfn-agent/metadata"
+	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
+	"github.com/cfn-agent/cfn-agent/metadata/cfnapi"
+)
+
+// A connection is what the options of all tools say of the way to
+// heat-api-cfn.
+type connection struct {
+	stack, resource, region, url         string
+	accessKey, secretKey, credentialFile string
+	httpProxy, httpsProxy, role          string
+	insecure                             bool
+	retryFor                             duration
+}
+
+// add gives a command the options of a connection; stack and resource have
+// the short forms given, if any. Those named in heat are the ones that
+// heat-cfntools has for it.
+func (o *connection) add(c *cobra.Command, stack, resource string, heat ...string) {
+	f := c.Flags()
+	f.StringVarP(&o.stack, "stack", stack, "", "name or ARN of the stack")
+	f.StringVarP(&o.resource, "resource", resource, "", "logical id of the resource")
+	f.StringVar(&o.region, "region", "", "region to sign requests for (default heat)")
+	f.StringVar(&o.accessKey, "access-key", "", "access key")
+	f.StringVar(&o.secretKey, "secret-key", "", "secret key (others on this machine may see it: prefer a file)")
+	f.StringVarP(&o.credentialFile, "credential-file", "f", "", "file with AWSAccessKeyId=... and AWSSecretKey=...\n(default "+cfnapi.CredentialsFile+", if there is one)")
+	f.StringVarP(&o.url, "url", "u", "", "URL of heat-api-cfn (default: as Heat told the guest)")
+	f.StringVar(&o.httpProxy, "http-proxy", "", "proxy for http, [scheme://][user:password@]host:port")
+	f.StringVar(&o.httpsProxy, "https-proxy", "", "proxy for https")
+	o.retryFor = duration(retry.Default().Total)
+	f.Var(&o.retryFor, "retry-for", "how long to try when Heat does not answer")
+	f.StringVar(&o.role, "role", "", "of AWS: has no meaning here")
+	f.Lookup("role").Hidden = true
+	markHeat(f, heat...)
+}
+
+// policy is the retry policy with the time limit of the options.
+func (o *connection) policy() retry.Policy {
+	p := retry.Default()
+	p.Total = time.Duration(o.retryFor)
+	return p
+}
+
+// httpClient is the client of the options, or the one of a test.
+func (o *connection) httpClient(e *env) (*http.Client, error) {
+	if e.client != nil {
+		return e.client, nil
+	}
+	transport, err := cfnapi.NewTransport(cfnapi.TransportOptions{
+		Root: e.root, Insecure: o.insecure, CAOverride: e.getenv("CA_OVERRIDE"),
+		HTTPProxy: o.httpProxy, HTTPSProxy: o.httpsProxy,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{Transport: transport}, nil
+}
+
+// credentials finds the key pair, and warns of what is unsafe about it.
+func (o *connection) credentials(e *env, l *logs) (awsquery.Credentials, error) {
+	c, err := cfnapi.FindCredentials(cfnapi.CredentialOptions{
+		Root: e.root, File: o.credentialFile, AccessKey: o.accessKey, SecretKey: awsquery.Secret(o.secretKey),
+	})
+	if c.Loose {
+		l.Warn("credentials file can be read by others: make its mode 0600", "file", c.File)
+	}
+	return c.Credentials, err
+}
+
+// api is the client for the resource of the options.
+func (o *connection) api(e *env, l *logs) (*cfnapi.Client, error) {
+	credentials, err := o.credentials(e, l)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := cfnapi.Endpoint(e.root, o.url)
+	if err != nil {
+		return nil, err
+	}
+	client, err := o.httpClient(e)
+	if err != nil {
+		return nil, err
+	}
+	return &cfnapi.Client{
+		HTTP: client, Endpoint: endpoint, Region: o.region, Credentials: credentials,
+		Stack: o.stack, Resource: o.resource, Retry: o.policy(), Log: l.Logger,
+	}, nil
+}
+
+// cache is where the last metadata are kept.
+func (e *env) cache() metadata.Cache {
+	dir := metadata.DefaultCacheDir
+	if d := e.getenv("HEAT_CFN_INIT_LAST_METADATA_DIR"); d != "" {
+		dir = d
+	}
+	return metadata.Cache{Dir: filepath.Join(e.root, dir)}
+}
+
+// load gets the metadata: from Heat when the options name a stack and a
+// resource and there are keys, else from what is on the guest. What cannot be
+// had from Heat is taken from the guest too, with a warning, or in a strict
+// run refused.
+func (o *connection) load(ctx context.Context, e *env, l *logs, strict bool) (metadata.Document, error) {
+	local := metadata.Local{Root: e.root, Cache: e.cache(), Resource: o.resource}
+	if o.role != "" {
+		l.Warn("--role is of AWS and has no meaning here")
+	}
+	if o.stack == "" || o.resource == "" {
+		return local.Fetch(ctx)
+	}
+	api, err := o.api(e, l)
+	if errors.Is(err, cfnapi.ErrNoCredentials) && !strict {
+		l.Info("no credentials, so the metadata on this machine are read")
+		return local.Fetch(ctx)
+	}
+	var d metadata.Document
+	if err == nil {
+		d, err = api.Fetch(ctx)
+	}
+	if err == nil {
+		d.Origin = "stack " + o.stack + ", resource " + o.resource + " at " + awsquery.RedactURL(api.Endpoint)
+		return d, nil
+	}
+	if strict || ctx.Err() != nil {
+		return d, err
+	}
+	d, localErr := local.Fetch(ctx)
+	if localErr != nil {
+		return d, fmt.Errorf("%w; and %w", err, localErr)
+	}
+	l.Warn("using the metadata on this machine: "+oneLine(err), "file", d.Origin)
+	return d, nil
+}
+
+// keep saves a document as the last one known. Not being able to is worth a
+// warning: the document is used all the same.
+func (o *connection) keep(e *env, l *logs, d metadata.Document) {
+	if err := e.cache().Save(d, o.resource); err != nil {
+		l.Warn("the metadata could not be kept", "err", err)
+	}
+}
+
+// hideSecrets takes what is secret out of the arguments that others on the
+// machine can see.
+func (o *connection) hideSecrets(e *env) {
+	secrets := []string{o.secretKey}
+	for _, proxy := range []string{o.httpProxy, o.httpsProxy} {
+		if u, err := url.Parse(proxy); err == nil && u.User != nil {
+			password, _ := u.User.Password()
+			secrets = append(secrets, password)
+		}
+	}
+	e.hide(secrets...)
+}
+
+// hide calls the env's hider with what there is to hide.
+func (e *env) hide(secrets ...string) {
+	for _, s := range secrets {
+		if e.hideArg != nil && strings.TrimSpace(s) != "" {
+			e.hideArg(s)
+		}
+	}
+}
