@@ -1,0 +1,21 @@
+# One verb a line; `make` alone builds. What each needs: build, demo, test, lint,
+# fuzz and bench need Go; deps, test-system and the e2e targets need root on Debian 12.
+export CGO_ENABLED ?= 0
+export GORACE ?= atexit_sleep_ms=10
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 5s
+PACKAGES = # of Debian, for test-system and the e2e targets
+
+.PHONY: build demo test test-system lint fuzz bench deps e2e-heat both clean
+build: ; go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cfn-agent ./cmd/cfn-agent
+both: ; for arch in amd64 arm64; do GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-agent ./cmd/cfn-agent || exit; done
+demo: build ; images/demo/demo.sh
+test: ; CGO_ENABLED=1 go test -race ./...
+test-system: deps ; images/e2e/system.sh
+lint: both ; .ci/lint
+fuzz: ; .ci/fuzz $(FUZZTIME)
+bench: build ; images/e2e/bench.sh
+deps: ; images/e2e/deps.sh
+e2e-heat: build ; images/e2e/heat.sh
+clean: ; rm -rf bin
