@@ -14,11 +14,14 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/commands"
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/files"
 	"github.com/cfn-agent/cfn-agent/agent/services"
+	"github.com/cfn-agent/cfn-agent/agent/sources"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -48,36 +51,105 @@ func (e *DegradedError) Error() string { return e.Reason }
 // where. commands.ErrReboot within it means that a command wants the machine
 // to boot before the run goes on.
 func (r *Run) Apply(ctx context.Context, configs []metadata.Config) ([]Item, error) {
-	var steps []step
 	changed := &changes{perConfig: make([]services.Changed, len(configs))}
+	steps := make([][]step, len(configs))
+	p := &progress{tell: r.Progress}
 	for n, c := range configs {
-		steps = append(steps, r.steps(n, c, changed)...)
+		steps[n] = r.steps(n, c, changed)
+		p.total += len(steps[n])
 	}
 	var items []Item
-	for i, s := range steps {
-		report := func(item Item, done bool) {
-			if r.Progress != nil {
-				r.Progress(item, done, i+1, len(steps))
+	for n, c := range configs {
+		start := len(items)
+		for i, s := range steps[n] {
+			p.begin(s)
+			done, err := r.step(ctx, s)
+			changed.note(s, done)
+			items = append(items, done...)
+			noteRestarts(items[start:], done)
+			p.finish(done)
+			if err == nil && s.section == sectionFiles && (i+1 == len(steps[n]) || steps[n][i+1].section != sectionFiles) {
+				err = r.syncFiles(items[start:])
+			}
+			if err == nil && r.Strict {
+				if err := firstDegraded(done); err != nil {
+					return items, err
+				}
+			}
+			if err != nil {
+				return items, &metadata.PathError{Path: s.path, Err: err}
 			}
 		}
-		report(Item{Path: s.path, Section: s.section, Name: s.name}, false)
-		done, err := r.step(ctx, s)
-		changed.note(s, done)
-		items = append(items, done...)
-		noteRestarts(items, s.config, done)
-		for _, item := range done {
-			report(item, true)
-		}
-		for _, item := range done {
-			if item.Degraded != "" && r.Strict && err == nil {
-				return items, &metadata.PathError{Path: item.Path, Err: &DegradedError{item.Degraded}}
-			}
-		}
-		if err != nil {
-			return items, &metadata.PathError{Path: s.path, Err: err}
+		if err := r.settle(c, items[start:]); err != nil {
+			return items, err
 		}
 	}
 	return items, nil
+}
+
+// syncFiles makes the files of a config durable before what comes after them
+// relies on them.
+func (r *Run) syncFiles(items []Item) error {
+	var paths []string
+	for _, item := range items {
+		if item.Section == sectionFiles && item.Changed {
+			paths = append(paths, item.Name)
+		}
+	}
+	if r.System.DryRun {
+		return nil
+	}
+	return files.Sync(r.System, paths)
+}
+
+// settle is the end of a config that was applied: what its files and commands
+// made of the trees of its sources is how they are to be.
+func (r *Run) settle(c metadata.Config, items []Item) error {
+	if r.System.DryRun {
+		return nil
+	}
+	for _, src := range c.Sources {
+		applied := func(item Item) bool {
+			return item.Section == sectionSources && item.Name == src.Dir && item.Degraded == ""
+		}
+		if !slices.ContainsFunc(items, applied) {
+			continue
+		}
+		if err := sources.Settle(r.System, src); err != nil {
+			return &metadata.PathError{Path: metadata.Path(c.Name, sectionSources, src.Dir), Err: err}
+		}
+	}
+	return nil
+}
+
+func firstDegraded(items []Item) error {
+	for _, item := range items {
+		if item.Degraded != "" {
+			return &metadata.PathError{Path: item.Path, Err: &DegradedError{item.Degraded}}
+		}
+	}
+	return nil
+}
+
+// progress counts steps as they are done.
+type progress struct {
+	tell          Progress
+	number, total int
+}
+
+func (p *progress) begin(s step) {
+	p.number++
+	if p.tell != nil {
+		p.tell(Item{Path: s.path, Section: s.section, Name: s.name}, false, p.number, p.total)
+	}
+}
+
+func (p *progress) finish(items []Item) {
+	for _, item := range items {
+		if p.tell != nil {
+			p.tell(item, true, p.number, p.total)
+		}
+	}
 }
 
 // step does one step, or takes its outcome from the journal when an earlier

@@ -165,11 +165,12 @@ func TestChangesReachServicesOfTheirConfig(t *testing.T) {
 	}
 
 	items := []Item{
-		{Section: "files", Name: "/etc/x", config: "a", trigger: true},
-		{Section: "files", Name: "/etc/x", config: "b", trigger: true},
+		{Section: "files", Name: "/etc/x", trigger: true},
+		{Section: "commands", Name: "/etc/x", trigger: true},
+		{Section: "files", Name: "/etc/y", trigger: true},
 	}
-	noteRestarts(items, "a", []Item{{Name: "web", causes: []string{`files "/etc/x"`}}})
-	if !slices.Equal(items[0].Restarts, []string{"web"}) || items[1].Restarts != nil {
+	noteRestarts(items, []Item{{Name: "web", causes: []string{`files "/etc/x"`}}})
+	if !slices.Equal(items[0].Restarts, []string{"web"}) || items[1].Restarts != nil || items[2].Restarts != nil {
 		t.Errorf("restarts = %+v", items)
 	}
 }

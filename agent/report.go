@@ -58,7 +58,6 @@ type Item struct {
 	Resumed  bool     `json:"resumed,omitempty"`  // done by the run that this one resumes
 
 	Diff    string `json:"-"` // what a dry run would change in a file
-	config  string
 	trigger bool
 	causes  []string
 }
@@ -121,7 +120,7 @@ func (r *Run) items(s step, outcomes []sys.Outcome, start time.Time) []Item {
 			Action: o.Action, Changed: o.Changed, Skipped: o.Skipped,
 			Degraded: r.System.Mask.String(o.Degraded), ExitCode: o.ExitCode,
 			Seconds: time.Since(start).Seconds(), Diff: o.Diff,
-			config: s.config, trigger: o.Trigger, causes: o.Causes,
+			trigger: o.Trigger, causes: o.Causes,
 		}
 		if s.section == sectionPackages {
 			item.Path = metadata.Path(s.config, s.section, s.manager, o.Name)
@@ -133,7 +132,7 @@ func (r *Run) items(s step, outcomes []sys.Outcome, start time.Time) []Item {
 
 func (r *Run) failed(s step, err error, start time.Time) Item {
 	item := Item{
-		Path: s.path, Section: s.section, Name: s.name, config: s.config,
+		Path: s.path, Section: s.section, Name: s.name,
 		Error: r.System.Mask.String(err.Error()), Seconds: time.Since(start).Seconds(),
 	}
 	if exit, ok := errors.AsType[*commands.FailedError](err); ok {
@@ -144,12 +143,12 @@ func (r *Run) failed(s step, err error, start time.Time) Item {
 
 // noteRestarts notes at the items of a config that made services restart
 // which services they were.
-func noteRestarts(items []Item, config string, done []Item) {
+func noteRestarts(items, done []Item) {
 	for _, service := range done {
 		for i := range items {
 			item := &items[i]
 			cause := fmt.Sprintf("%s %q", item.Section, item.Name)
-			if item.config == config && item.trigger && slices.Contains(service.causes, cause) {
+			if item.trigger && slices.Contains(service.causes, cause) {
 				item.Restarts = append(item.Restarts, service.Name)
 			}
 		}

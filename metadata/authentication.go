@@ -31,10 +31,10 @@ type Authentication struct {
 	URIs     []string // hosts (with port), or beginnings of URLs
 }
 
-// Authentications returns the entries of AWS::CloudFormation::Authentication
+// authentications returns the entries of AWS::CloudFormation::Authentication
 // by name, and as PathErrors what is odd but harmless there. A document
 // without that section has none.
-func (d Document) Authentications() (list []Authentication, warnings []*PathError, err error) {
+func (d Document) authentications() (list []Authentication, warnings []*PathError, err error) {
 	raw, _ := d.top(AuthenticationKey)
 	entries, err := node{path: AuthenticationKey, raw: raw, warn: &warnings}.members("an object of credentials")
 	if err != nil {

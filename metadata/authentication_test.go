@@ -14,7 +14,7 @@ func TestAuthentications(t *testing.T) {
 		"web": {"type": "basic", "username": "u", "password": "p", "uris": "host:80"},
 		"bucket": {"type": "s3", "accessKeyId": "A", "secretKey": "S", "buckets": ["b"]},
 		"other": {"type": "oauth"}}}`)
-	got, warnings, err := d.Authentications()
+	got, warnings, err := d.authentications()
 	want := []Authentication{
 		{Name: "bucket", Type: AuthS3, AccessKeyID: "A", SecretKey: "S", Buckets: []string{"b"}},
 		{Name: "web", Type: AuthBasic, Username: "u", Password: "p", URIs: []string{"host:80"}},
@@ -30,7 +30,7 @@ func TestAuthentications(t *testing.T) {
 func TestAuthenticationsRefused(t *testing.T) {
 	f := func(entry, want string) {
 		t.Helper()
-		_, _, err := parse(t, `{"AWS::CloudFormation::Authentication": {"a": `+entry+`}}`).Authentications()
+		_, _, err := parse(t, `{"AWS::CloudFormation::Authentication": {"a": `+entry+`}}`).authentications()
 		if err == nil || !strings.HasSuffix(err.Error(), want) || !strings.HasPrefix(err.Error(), AuthenticationKey+".a") {
 			t.Errorf("Authentications of %s = %v, want %s", entry, err, want)
 		}
@@ -76,5 +76,19 @@ func TestSecretsOfCorpus(t *testing.T) {
 	}
 	if found < 7 {
 		t.Errorf("only %d documents hold a secret key, want at least 7", found)
+	}
+}
+
+// A name that is not there must not silently mean other credentials, as it
+// does to aws-cfn-bootstrap.
+func TestUnknownAuthenticationIsRefused(t *testing.T) {
+	i, err := parse(t, `{"AWS::CloudFormation::Authentication": {"web": {"type": "basic", "username": "u"}},
+		"AWS::CloudFormation::Init": {"config": {"files": {"/f": {"source": "http://h/f", "authentication": "wbe"}}}}}`).Init()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `config.files["/f"].authentication: unknown authentication "wbe": AWS::CloudFormation::Authentication has web`
+	if _, err := i.Select(""); err == nil || err.Error() != want {
+		t.Errorf("Select = %v, want %s", err, want)
 	}
 }

@@ -19,6 +19,8 @@ type Init struct {
 	// Warnings are what is odd in the configs that Select has read, such as
 	// unknown keys: nothing that keeps them from being applied.
 	Warnings []*PathError
+	// Authentications are those of the document, by name.
+	Authentications []Authentication
 
 	configs map[string]json.RawMessage
 	names   []string               // of configs, in document order
@@ -33,13 +35,18 @@ type reference struct {
 }
 
 // Init returns the AWS::CloudFormation::Init section. The error is ErrNoInit
-// when there is none; a *PathError when the section, or its configSets, have
-// a wrong type. The configs themselves are checked by Select.
+// when there is none; a *PathError when the section, its configSets, or what
+// stands under AWS::CloudFormation::Authentication, have a wrong type. The
+// configs themselves are checked by Select.
 func (d Document) Init() (*Init, error) {
-	i := &Init{configs: map[string]json.RawMessage{}}
 	raw, ok := d.top(InitKey)
 	if !ok {
 		return nil, ErrNoInit
+	}
+	i := &Init{configs: map[string]json.RawMessage{}}
+	var err error
+	if i.Authentications, i.Warnings, err = d.authentications(); err != nil {
+		return nil, err
 	}
 	members, err := node{path: InitKey, raw: raw, warn: &i.Warnings}.members("an object of configs")
 	if err != nil {
@@ -76,7 +83,6 @@ func (i *Init) Select(sets string) ([]Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.Warnings = nil
 	parsed := map[string]Config{}
 	var configs []Config
 	for _, name := range names {
@@ -101,7 +107,25 @@ func (i *Init) Config(name string) (Config, error) {
 	n := node{path: child("", name), raw: raw, warn: &i.Warnings}
 	c, err := n.config()
 	c.Name = name
+	for _, f := range c.Files {
+		if err == nil && f.Authentication != "" && !i.authenticates(f.Authentication) {
+			err = &PathError{Path(name, "files", f.Path, "authentication"),
+				fmt.Errorf("unknown authentication %q: %s has %s", f.Authentication, AuthenticationKey, list(i.authenticationNames()))}
+		}
+	}
 	return c, err
+}
+
+func (i *Init) authenticates(name string) bool {
+	return slices.Contains(i.authenticationNames(), name)
+}
+
+func (i *Init) authenticationNames() []string {
+	var names []string
+	for _, a := range i.Authentications {
+		names = append(names, a.Name)
+	}
+	return names
 }
 
 // Expand returns the names of the configs of the named sets; see Select.

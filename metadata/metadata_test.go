@@ -281,12 +281,12 @@ func decodeAll(t testing.TB, root any) error {
 		return err
 	}
 	d.Secrets()
-	if _, _, err = d.Authentications(); err != nil {
-		return err
-	}
 	i, err := d.Init()
+	if err != nil && !strings.Contains(err.Error(), ": ") {
+		err = &PathError{"Init", err}
+	}
 	if err != nil {
-		return &PathError{"Init", err}
+		return err
 	}
 	_, err = i.Select("")
 	if err != nil && !strings.Contains(err.Error(), ": ") {
@@ -332,7 +332,6 @@ func FuzzDocument(f *testing.F) {
 			t.Errorf("canonical form of %q is not stable: %v", data, err)
 		}
 		d.Secrets()
-		_, _, _ = d.Authentications()
 		i, err := d.Init()
 		if err != nil {
 			return

@@ -20,7 +20,9 @@ type apt struct {
 var (
 	aptName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]*[A-Za-z0-9+](:[a-z0-9-]+)?(/[A-Za-z0-9._-]+)?$`)
 	debVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+:~_-]*$`)
-	staleIndex = regexp.MustCompile(`404 +Not Found|Hash Sum mismatch|File has unexpected size`)
+	// staleIndex finds what newer lists may mend; unmet dependencies too, of
+	// a package file on a machine that has no lists yet.
+	staleIndex = regexp.MustCompile(`404 +Not Found|Hash Sum mismatch|File has unexpected size|have unmet dependencies`)
 )
 
 // aptOptions make apt-get wait for the lock, keep what an administrator or an
@@ -149,7 +151,11 @@ func parseMadison(out []byte) map[string][]string {
 func (a *apt) install(ctx context.Context, wishes []*wish, downgrade bool) (attempt, error) {
 	at, err := a.transaction(ctx, specs(wishes), downgrade)
 	if err == nil && at.failed && at.all == "" && !a.updated && a.outdated(at, wishes) {
-		if err := a.update(ctx, a.lists(ctx)); err != nil {
+		lists := a.lists(ctx)
+		if a.updated = lists.justUpdated(); a.updated {
+			return at, nil
+		}
+		if err := a.update(ctx, lists); err != nil {
 			return at, err
 		}
 		at, err = a.transaction(ctx, specs(wishes), downgrade)

@@ -2,7 +2,6 @@ package packages
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -110,9 +109,6 @@ func (h *host) get(ctx context.Context, url, suffix string) (string, error) {
 	dir, err := h.dir()
 	if err != nil {
 		return "", err
-	}
-	if h.client == nil {
-		return "", errors.New("there is nothing to download with")
 	}
 	f, err := h.client.Get(ctx, h.System, fetch.Request{URL: url, Dir: dir})
 	if err != nil {

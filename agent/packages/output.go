@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/cfn-agent/cfn-agent/agent/fetch"
 )
 
 // failureLine finds the lines of a package manager's output that say what
@@ -13,8 +15,9 @@ var (
 		`\bno package|\bnot found\b|\bno provider|nothing provides|\bis needed by\b|^\S+ : \w*depends:|\bconflicts\b|` +
 		`\blocked\b|permission denied|which is newer than|subprocess returned`)
 	emptyLine = regexp.MustCompile(`(?i)returned an error code|errors were encountered while|transaction failed|` +
-		`please see the above|^Error:?$|try to add|you have held broken packages|^warning:|^W:|^Subprocess failed|` +
+		`please see the above|^Error:?$|try to add|you have held broken packages|: install failed$|^warning:|^W:|^Subprocess failed|` +
 		`Problem occurred during or after|dpkg: error processing|some index files failed|have not been refreshed`)
+	webAddress    = regexp.MustCompile(`[a-z0-9+]+://[^\s'"<>]+`)
 	failurePrefix = regexp.MustCompile(`^(?i:(E|error|dpkg|problem|rpm|zypper|fatal): *)+`)
 )
 
@@ -40,8 +43,8 @@ func lastError(output, name string) string {
 		}
 	}
 	for _, line := range []string{named, failure, last} {
-		if line != "" {
-			return shorten(line)
+		if line = shorten(line); line != "" {
+			return line
 		}
 	}
 	return "the package manager failed without a word"
@@ -68,6 +71,12 @@ func shorten(line string) string {
 	if short := failurePrefix.ReplaceAllString(line, ""); short != "" {
 		line = short
 	}
+	line = shown(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, line[strings.LastIndexByte(line, '\r')+1:])))
 	if len(line) > maxReason {
 		line = strings.ToValidUTF8(line[:maxReason], "") + "..."
 	}
@@ -109,8 +118,11 @@ func nameByte(b byte) bool {
 // tail is the end of an output, for the log.
 func tail(output []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
-	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+	return shown(strings.Join(lines[max(0, len(lines)-10):], "\n"))
 }
+
+// shown is a text without the passwords and signatures of the URLs in it.
+func shown(text string) string { return webAddress.ReplaceAllStringFunc(text, fetch.Shown) }
 
 // badName is why a name is refused: it would be taken as an option, or as
 // something else than the name of a package.

@@ -16,6 +16,7 @@
 package packages
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -75,7 +76,11 @@ type attempt struct {
 
 // Apply installs the packages of one manager, and returns an Outcome for each
 // package in the order of the set. What cannot be installed is Degraded, an
-// unknown manager too. The error is that of ctx.
+// unknown manager too. Files of rpm and dpkg come through c. In a dry run only
+// local databases are asked. The error is that of ctx.
+//
+// The tools are those in the PATH of s.Environ, and change what they are made
+// for: with another Root than "/" the PATH must have such as work there.
 func Apply(ctx context.Context, s *sys.System, c *fetch.Client, set metadata.PackageSet) ([]sys.Outcome, error) {
 	h := &host{System: s, client: c}
 	defer h.close()
@@ -195,7 +200,8 @@ func outcome(name string, wishes []*wish, dry bool) sys.Outcome {
 		case dry && w.whole:
 			skipped = append(skipped, "only the package manager can tell what is missing, and it would ask its repositories")
 		case dry && !w.here:
-			actions = append(actions, w.action(w.version))
+			_, pin := pinned(w)
+			actions = append(actions, w.action(cmp.Or(w.version, pin)))
 		case w.touched || w.had != w.has:
 			actions = append(actions, w.action(w.has))
 		case w.note != "":
@@ -226,14 +232,12 @@ func (w *wish) action(version string) string {
 }
 
 func (w *wish) failure() string {
-	what := w.name
+	what := shown(w.name)
 	switch {
 	case w.url != "" && w.url != w.name:
 		what += " from " + fetch.Shown(w.url)
-	case w.url != "":
-		what = fetch.Shown(w.url)
 	case w.version != "":
-		what += " " + fetch.Shown(w.version)
+		what += " " + w.version
 	}
 	if w.has != "" {
 		what += " (" + w.has + " is installed)"

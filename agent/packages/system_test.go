@@ -268,7 +268,7 @@ func TestRealZypper(t *testing.T) {
 	life(t, s, "zypper", repos+"/rpm", want{name: "hello-cfn-bad", degraded: "cannot install hello-cfn-bad: "}, map[string]string{
 		"version":    "No provider of 'hello-cfn=9.9' found.",
 		"package":    "cannot install nosuch: No provider of 'nosuch' found.",
-		"script":     "hello-cfn-bad-1.0-1.noarch: install failed",
+		"script":     "hello-cfn-bad: %pre fails by design",
 		"dependency": "nothing provides hello-cfn-absent needed by hello-cfn-needy-1.0-1.noarch",
 	})
 	checkApply(t, s, "zypper", []metadata.Package{pkg("hello-cfn=1.0")},
@@ -330,7 +330,7 @@ func files(t *testing.T, s *sys.System, manager, dir string, file func(name, ver
 			pkg("bad", filepath.Join(dir, file("hello-cfn-bad", "1.0-1"))),
 			pkg("hello", server.URL+"/"+second+"?X-Amz-Signature=hidden"),
 			pkg("needy", filepath.Join(dir, file("hello-cfn-needy", "1.0-1"))),
-			pkg("gone", "/nosuch/"+first),
+			pkg("gone", "/nosuch/"+file("hello-cfn", "3.0-1")),
 		},
 		want{name: "bad", degraded: script}, want{name: "hello", action: "upgrade 1.0-1 to 2.0-1"},
 		want{name: "needy", degraded: dependency}, want{name: "gone", degraded: "no such file"})

@@ -1,9 +1,6 @@
 package packages
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // fulfil installs what is missing: one transaction for what is to be
 // installed or upgraded, one for what is to be downgraded, and one for each
@@ -114,7 +111,7 @@ func missing(m manager, a attempt, w *wish) string {
 // reason says why an attempt did not fulfil a wish.
 func (a attempt) reason(w *wish) string {
 	if !a.failed {
-		return fmt.Sprintf("the package manager reported success, but %s is not installed", w.spec)
+		return "the package manager reported success, but it is not installed"
 	}
 	return lastError(a.output, w.target)
 }

@@ -173,7 +173,7 @@ func tarMember(h *tar.Header, body io.Reader) (m member, ok bool, err error) {
 		user: h.Uname, group: h.Gname, uid: h.Uid, gid: h.Gid, body: body,
 	}
 	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeRegA, tar.TypeCont, tar.TypeGNUSparse: //nolint:staticcheck // old archives have TypeRegA
+	case tar.TypeReg, tar.TypeCont, tar.TypeGNUSparse:
 		if strings.HasSuffix(h.Name, "/") {
 			m.mode |= fs.ModeDir
 		}

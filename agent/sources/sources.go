@@ -94,7 +94,8 @@ func note(o *sys.Outcome, err error) {
 // Settle remembers what the directory holds now as what is to be there. It is
 // called when the rest of the config has been applied: files and commands of
 // the config may have changed what the archive brought, and that is no reason
-// to unpack it again in the next run.
+// to unpack it again in the next run. It must not be called for a source that
+// Apply left degraded: what is missing there would never be mended.
 func Settle(s *sys.System, src metadata.Source) error {
 	st := load(s, src)
 	if st.SHA256 == "" || s.DryRun {

@@ -129,6 +129,7 @@ type initRun struct {
 	start   time.Time
 
 	document metadata.Document
+	init     *metadata.Init
 	system   *sys.System
 	journal  *agent.Journal
 	rebooted bool // the run goes on after a boot: nothing is told yet
@@ -248,12 +249,12 @@ func (i *initRun) configs() ([]metadata.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	i.init = init
 	configs, err := init.Select(i.o.configsets)
 	if err != nil {
 		return nil, err
 	}
 	if i.o.check {
-		init.Warnings = nil
 		for _, name := range init.Configs() {
 			if _, err := init.Config(name); err != nil {
 				return nil, err
@@ -316,13 +317,6 @@ func (i *initRun) agentRun() (run *agent.Run, closeLog func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	auth, warnings, err := i.document.Authentications()
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, w := range warnings {
-		i.logs.Warn(w.Error())
-	}
 	mask := i.logs.mask.Load()
 	i.system = &sys.System{
 		Root: i.e.root, Run: sys.Exec, Log: i.logs.Logger, Mask: mask, DryRun: i.o.dryRun,
@@ -345,7 +339,7 @@ func (i *initRun) agentRun() (run *agent.Run, closeLog func(), err error) {
 	p := &progress{e: i.e, logs: i.logs, dryRun: i.o.dryRun, strict: i.o.strict, terminal: isTerminal(i.e.stdout)}
 	return &agent.Run{
 		System: i.system, Strict: i.o.strict, Journal: i.journal, Commands: options, Progress: p.item,
-		Fetch: &fetch.Client{HTTP: client, Auth: auth, Region: i.o.region, Retry: i.o.policy()},
+		Fetch: &fetch.Client{HTTP: client, Auth: i.init.Authentications, Region: i.o.region, Retry: i.o.policy()},
 	}, closeLog, nil
 }
 
