@@ -99,12 +99,12 @@ func TestApplyStopsAtFailingCommand(t *testing.T) {
 
 func TestApplyStrictFailsWhereItWouldBeDegraded(t *testing.T) {
 	list := configs(t, `{"config": {"packages": {"nix": {"x": []}}, "files": {"/f": {"content": ""}}}}`)
-	r, root := newRun(t)
+	r, _ := newRun(t)
 	items, err := r.Apply(t.Context(), list)
 	if err != nil || len(items) != 2 || items[0].Degraded == "" {
 		t.Fatalf("Apply = %+v, %v, want a degraded package and a file", items, err)
 	}
-	r, root = newRun(t)
+	r, root := newRun(t)
 	r.Strict = true
 	_, err = r.Apply(t.Context(), list)
 	if _, ok := errors.AsType[*DegradedError](err); !ok || !strings.HasPrefix(err.Error(), "config.packages.nix.x: ") {

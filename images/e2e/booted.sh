@@ -14,7 +14,7 @@ report() { sed -n "s/^  \"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\$/\1/p" /var/lib/
 
 for tool in init get-metadata signal create-aws-symlinks; do ln -sf cfn-agent /usr/bin/cfn-$tool; done
 cfn-create-aws-symlinks >/dev/null
-mkdir -m 700 -p /var/lib/heat-cfntools
+mkdir -p /var/lib/heat-cfntools
 
 document() { # CONTENT-OF-CONF
   cat <<END
