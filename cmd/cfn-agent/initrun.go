@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent"
+	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
+	"github.com/cfn-agent/cfn-agent/agent/commands"
+	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/metadata"
+)
+
+// An initRun is one run of cfn-init.
+type initRun struct {
+	e       *env
+	o       *initOptions
+	logs    *logs
+	program string
+	start   time.Time
+
+	document metadata.Document
+	init     *metadata.Init
+	system   *sys.System
+	journal  *agent.Journal
+	rebooted bool // the run goes on after a boot: nothing is told yet
+}
+
+func (i *initRun) run(ctx context.Context) error {
+	if !i.o.dryRun && !i.o.check {
+		lock, err := i.lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer lock.Release()
+	}
+	if err := i.prepare(ctx); err != nil {
+		return err
+	}
+	i.logs.mask.Store(sys.NewMask(i.document.Secrets()))
+	configs, err := i.configs()
+	if err != nil || i.o.check {
+		return err
+	}
+	return i.apply(ctx, configs)
+}
+
+// lock keeps other runs out. A command of a run that calls cfn-init would
+// wait for itself.
+func (i *initRun) lock(ctx context.Context) (*agent.Lock, error) {
+	if i.e.getenv(commands.Marker) != "" {
+		return nil, errors.New("called from a command that cfn-init runs: it would wait for itself")
+	}
+	return agent.TakeLock(ctx, filepath.Join(i.e.root, agent.LockPath), i.program)
+}
+
+// prepare gets the metadata, and the journal that goes with them.
+func (i *initRun) prepare(ctx context.Context) error {
+	path := filepath.Join(i.e.root, journal)
+	if i.o.resume {
+		return i.resume(path)
+	}
+	if err := i.load(ctx); err != nil || i.o.dryRun || i.o.check {
+		return err
+	}
+	settings, err := json.Marshal(resumed{i.o.stack, i.o.resource, i.o.signal, i.o.report, i.o.strict, i.o.region})
+	if err != nil {
+		return err
+	}
+	i.journal, err = agent.NewJournal(path, agent.Plan{
+		Document: i.document.Bytes(), Origin: i.document.Origin, ConfigSets: i.o.configsets, Settings: settings,
+	})
+	return err
+}
+
+// resumed are the options that a run which goes on keeps.
+type resumed struct {
+	Stack, Resource, Signal, Report string
+	Strict                          bool
+	Region                          string
+}
+
+func (i *initRun) resume(path string) error {
+	j, plan, err := agent.ResumeJournal(path)
+	if err != nil {
+		return err
+	}
+	var r resumed
+	if err := json.Unmarshal(plan.Settings, &r); err != nil {
+		return errors.Join(err, j.Close(false))
+	}
+	o := i.o
+	o.stack, o.resource, o.region, o.configsets = r.Stack, r.Resource, r.Region, plan.ConfigSets
+	o.strict = o.strict || r.Strict
+	if o.signal == "" {
+		o.signal = r.Signal
+	}
+	if o.report == "" {
+		o.report = r.Report
+	}
+	i.journal = j
+	if i.document, err = metadata.Parse(plan.Document); err != nil {
+		return errors.Join(err, j.Close(false))
+	}
+	i.document.Origin = plan.Origin
+	return nil
+}
+
+func (i *initRun) load(ctx context.Context) error {
+	if i.o.file == "" {
+		d, err := i.o.load(ctx, i.e, i.logs, i.o.strict)
+		if err == nil && !i.o.dryRun && !i.o.check {
+			i.o.keep(i.e, i.logs, d)
+		}
+		i.document = d
+		return err
+	}
+	data, err := readInput(i.e, i.o.file)
+	if err != nil {
+		return fmt.Errorf("read the metadata: %w", err)
+	}
+	if i.document, err = metadata.Parse(data); err != nil {
+		return fmt.Errorf("read %s: %w", i.o.file, err)
+	}
+	i.document.Origin = i.o.file
+	return nil
+}
+
+func readInput(e *env, file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(e.stdin)
+	}
+	return os.ReadFile(file)
+}
+
+// configs returns what is to be applied, checked; with --check every config
+// of the document is.
+func (i *initRun) configs() ([]metadata.Config, error) {
+	init, err := i.document.Init()
+	if err != nil {
+		return nil, err
+	}
+	i.init = init
+	configs, err := init.Select(i.o.configsets)
+	if err != nil {
+		return nil, err
+	}
+	if i.o.check {
+		for _, name := range init.Configs() {
+			if _, err := init.Config(name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, w := range init.Warnings {
+		if i.o.strict {
+			return nil, w
+		}
+		i.logs.Warn(w.Error())
+	}
+	if i.o.check {
+		fmt.Fprintf(i.e.stdout, "%s: the metadata are right: %d configs\n", i.program, len(init.Configs()))
+	}
+	return configs, nil
+}
+
+func (i *initRun) apply(ctx context.Context, configs []metadata.Config) error {
+	run, closeLog, err := i.agentRun()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	i.logs.Info("applying the metadata", "source", i.document.Origin, "configs", len(configs))
+	items, err := run.Apply(ctx, configs)
+	report := &agent.Report{
+		Start: i.start, Stack: i.o.stack, Resource: i.o.resource,
+		Metadata: i.document.Origin, ConfigSets: i.o.configsets, DryRun: i.o.dryRun,
+	}
+	report.Finish(items, err, run.System.Mask)
+	i.rebooted = report.Outcome == agent.Reboot
+	if i.rebooted {
+		err = i.afterBoot()
+	}
+	err = errors.Join(err, i.writeReports(report))
+	i.logs.Info("applied the metadata", "outcome", report.Outcome, "items", len(report.Items), "changed", report.Changed)
+	// Only a run that came to its end is not to be resumed.
+	err = errors.Join(err, i.journal.Close(err == nil && !i.rebooted))
+	if err == nil {
+		i.summary(report)
+	}
+	return err
+}
+
+func (i *initRun) summary(report *agent.Report) {
+	text := report.Summary()
+	switch {
+	case i.rebooted:
+		text += "; goes on after the next boot"
+	case i.o.dryRun:
+		text += " (dry run: nothing was changed)"
+	}
+	fmt.Fprintf(i.e.stdout, "%s: %s\n", i.program, text)
+}
+
+// agentRun is the run of package agent that the options describe.
+func (i *initRun) agentRun() (run *agent.Run, closeLog func(), err error) {
+	client, err := i.o.httpClient(i.e)
+	if err != nil {
+		return nil, nil, err
+	}
+	mask := i.logs.mask.Load()
+	i.system = &sys.System{
+		Root: i.e.root, Run: sys.Exec, Log: i.logs.Logger, Mask: mask, DryRun: i.o.dryRun,
+		Environ: append(append([]string(nil), i.e.environ...), commands.Marker+"=1"),
+	}
+	options := commands.Options{Timeout: time.Duration(i.o.commandTimeout), Verbose: i.o.verbose}
+	if options.Timeout == 0 {
+		options.Timeout = metadata.NoTimeout
+	}
+	closeLog = func() {}
+	if !i.o.dryRun {
+		out, err := openLog(filepath.Join(i.e.root, commandLog))
+		if err != nil {
+			i.logs.Warn("no log of what commands print", "err", err)
+		} else {
+			options.Output, options.LogPath = out, commandLog
+			closeLog = func() { out.Close() }
+		}
+	}
+	p := &progress{e: i.e, logs: i.logs, dryRun: i.o.dryRun, strict: i.o.strict, terminal: isTerminal(i.e.stdout)}
+	return &agent.Run{
+		System: i.system, Strict: i.o.strict, Journal: i.journal, Commands: options, Progress: p.item,
+		Fetch: &fetch.Client{HTTP: client, Auth: i.init.Authentications, Region: i.o.region, Retry: i.o.policy()},
+	}, closeLog, nil
+}
+
+// writeReports keeps the report, and writes the one that was asked for.
+func (i *initRun) writeReports(report *agent.Report) error {
+	if !i.o.dryRun {
+		path := filepath.Join(i.e.root, lastReport)
+		if err := atomicfile.Write(path, report.JSON(), atomicfile.KeepOwner(0o600)); err != nil {
+			i.logs.Warn("the report could not be kept", "err", err)
+		}
+	}
+	if i.o.report == "" {
+		return nil
+	}
+	if i.o.report == "-" {
+		_, err := i.e.stdout.Write(report.JSON())
+		return err
+	}
+	if err := atomicfile.Write(i.o.report, report.JSON(), atomicfile.KeepOwner(0o600)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// afterBoot sees to it that the run goes on after the next boot.
+func (i *initRun) afterBoot() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return agent.InstallResumeUnit(i.system, strings.Join([]string{program, "init", "--resume"}, " "))
+}
