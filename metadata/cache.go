@@ -33,6 +33,30 @@ type Cache struct {
 // Save keeps a document as the last one, and as the last one of a resource
 // when it is named. A file that already says the same is left alone.
 func (c Cache) Save(d Document, resource string) error {
+	return c.save(d, c.paths(resource))
+}
+
+// SaveResource keeps a document as the last one of a resource, and leaves the
+// last one of any as it is: a guest that looks after several resources would
+// have that of another one there.
+func (c Cache) SaveResource(d Document, resource string) error {
+	return c.save(d, c.paths(resource)[:1])
+}
+
+// Last returns the last document of a resource, and whether there is one that
+// can be read.
+func (c Cache) Last(resource string) (Document, bool) {
+	path := c.paths(resource)[0]
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Document{}, false
+	}
+	d, err := Parse(data)
+	d.Origin = path
+	return d, err == nil
+}
+
+func (c Cache) save(d Document, paths []string) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("keep the metadata: %w", err)
 	}
@@ -40,7 +64,7 @@ func (c Cache) Save(d Document, resource string) error {
 	if err := json.Compact(&compact, d.raw); err != nil {
 		return fmt.Errorf("keep the metadata: %w", err)
 	}
-	for _, path := range c.paths(resource) {
+	for _, path := range paths {
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, compact.Bytes()) && private(path) {
 			continue
 		}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/cfn-agent/cfn-agent/agent/nearest"
 )
 
 // A node is one value of the document together with where it stands. What is
@@ -216,36 +218,9 @@ func (n node) boolean() (*bool, error) {
 
 // unknown warns of a key that nothing reads, naming the nearest that is read.
 func (m member) unknown(known []string) {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(strings.ToLower(m.key), strings.ToLower(k)); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best != "" {
-		m.warnf("is an unknown key and is ignored: did you mean %s?", best)
+	if near := nearest.Word(m.key, known, 2); near != "" {
+		m.warnf("is an unknown key and is ignored: did you mean %s?", near)
 		return
 	}
 	m.warnf("is an unknown key and is ignored: known are %s", strings.Join(known, ", "))
-}
-
-// editDistance is the Levenshtein distance of two short words.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

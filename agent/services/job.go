@@ -93,7 +93,7 @@ func (j *job) unknown(ctx context.Context) string {
 	if err != nil {
 		return text
 	}
-	near := nearest(j.unit, names, 3)
+	near := nearestUnits(j.unit, names, 3)
 	if len(near) == 0 {
 		return text + ": is its package installed?"
 	}

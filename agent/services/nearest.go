@@ -5,11 +5,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cfn-agent/cfn-agent/agent/nearest"
 )
 
-// nearest returns the names most like a name, at most n of them: those that a
+// nearestUnits returns the names most like a name, at most n of them: those that a
 // few mistyped letters or a longer form of the name explain.
-func nearest(name string, names []string, n int) []string {
+func nearestUnits(name string, names []string, n int) []string {
 	type candidate struct {
 		name     string
 		distance int
@@ -20,7 +22,7 @@ func nearest(name string, names []string, n int) []string {
 		if filepath.Ext(other) != filepath.Ext(name) {
 			continue
 		}
-		d := distance(want, stem(other))
+		d := nearest.Distance(want, stem(other))
 		longer := len(want) >= 3 && strings.HasPrefix(stem(other), want) || len(stem(other)) >= 3 && strings.HasPrefix(want, stem(other))
 		if longer || d <= tolerated(want) {
 			near = append(near, candidate{other, d})
@@ -48,27 +50,4 @@ func tolerated(name string) int {
 
 func stem(name string) string {
 	return strings.ToLower(strings.TrimSuffix(name, filepath.Ext(name)))
-}
-
-// distance is the least number of letters to insert, remove or replace
-// between two words (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for i := range row {
-		row[i] = i
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			above := row[j+1]
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(above+1, row[j]+1, diagonal+cost)
-			diagonal = above
-		}
-	}
-	return row[len(b)]
 }

@@ -9,8 +9,8 @@ func TestNearest(t *testing.T) {
 	names := []string{"httpd.service", "httpd-init.service", "httpd.socket", "sshd.service", "ssh.service", "cron.service", "crond.service", "a.service"}
 	f := func(name string, want ...string) {
 		t.Helper()
-		if got := nearest(name, names, 3); !slices.Equal(got, want) {
-			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
+		if got := nearestUnits(name, names, 3); !slices.Equal(got, want) {
+			t.Errorf("nearestUnits(%q) = %q, want %q", name, got, want)
 		}
 	}
 	f("htpd.service", "httpd.service")
@@ -21,18 +21,4 @@ func TestNearest(t *testing.T) {
 	f("zzzzzzzz.service")
 	f("b.service", "a.service")
 	f(".service", "a.service")
-}
-
-func TestDistance(t *testing.T) {
-	f := func(a, b string, want int) {
-		t.Helper()
-		if got := distance(a, b); got != want {
-			t.Errorf("distance(%q, %q) = %d, want %d", a, b, got, want)
-		}
-	}
-	f("", "", 0)
-	f("abc", "", 3)
-	f("kitten", "sitting", 3)
-	f("httpd", "htpd", 1)
-	f("ab", "ba", 2)
 }

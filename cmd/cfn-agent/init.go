@@ -108,4 +108,3 @@ func runInit(ctx context.Context, e *env, c *cobra.Command, o initOptions) (err 
 	}()
 	return i.run(ctx)
 }
-

@@ -1,0 +1,29 @@
+package nearest
+
+import "testing"
+
+func TestDistance(t *testing.T) {
+	f := func(a, b string, want int) {
+		t.Helper()
+		if got := Distance(a, b); got != want {
+			t.Errorf("Distance(%q, %q) = %d, want %d", a, b, got, want)
+		}
+		if got := Distance(b, a); got != want {
+			t.Errorf("Distance(%q, %q) = %d, want %d", b, a, got, want)
+		}
+	}
+	f("", "", 0)
+	f("abc", "", 3)
+	f("kitten", "sitting", 3)
+	f("httpd", "htpd", 1)
+	f("ab", "ba", 2)
+}
+
+func TestWord(t *testing.T) {
+	known := []string{"mode", "owner", "group"}
+	for word, want := range map[string]string{"mod": "mode", "MODES": "mode", "onwer": "owner", "x": "", "groupe": "group"} {
+		if got := Word(word, known, 2); got != want {
+			t.Errorf("Word(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
