@@ -102,6 +102,7 @@ func runInit(ctx context.Context, e *env, c *cobra.Command, o initOptions) (err 
 			panic(p)
 		}
 		if err != nil {
+			l.file.Error(banner("BUILD FAILED!"))
 			l.file.Error("failed", "err", err)
 		}
 		i.tell(err)

@@ -178,6 +178,7 @@ func (i *initRun) apply(ctx context.Context, configs []metadata.Config) error {
 		return err
 	}
 	defer closeLog()
+	i.logs.file.Info(banner("Starting build"))
 	i.logs.Info("applying the metadata", "source", i.document.Origin, "configs", len(configs))
 	items, err := run.Apply(ctx, configs)
 	report := &agent.Report{
@@ -194,9 +195,17 @@ func (i *initRun) apply(ctx context.Context, configs []metadata.Config) error {
 	// Only a run that came to its end is not to be resumed.
 	err = errors.Join(err, i.journal.Close(err == nil && !i.rebooted))
 	if err == nil {
+		i.logs.file.Info(banner("Build complete"))
 		i.summary(report)
 	}
 	return err
+}
+
+// banner is how aws-cfn-bootstrap marks the beginning and end of a run in its
+// log, centred in 60 dashes: people grep for it.
+func banner(text string) string {
+	left := (60 - len(text)) / 2
+	return strings.Repeat("-", left) + text + strings.Repeat("-", 60-left-len(text))
 }
 
 func (i *initRun) summary(report *agent.Report) {
