@@ -78,6 +78,9 @@ func ResumeJournal(path string) (*Journal, Plan, error) {
 	if err != nil {
 		return nil, Plan{}, err
 	}
+	if bytes.HasSuffix(data, []byte("\n"+`{"end":true}`+"\n")) {
+		return nil, Plan{}, ErrNothingToResume // known without reading all of it
+	}
 	j := &Journal{done: map[string][]sys.Outcome{}}
 	plan, whole, err := j.replay(data)
 	if err != nil {

@@ -145,6 +145,9 @@ func (r *Run) failed(s step, err error, start time.Time) Item {
 // which services they were.
 func noteRestarts(items, done []Item) {
 	for _, service := range done {
+		if len(service.causes) == 0 {
+			continue // or a run of many items would take the square of their number
+		}
 		for i := range items {
 			item := &items[i]
 			cause := fmt.Sprintf("%s %q", item.Section, item.Name)

@@ -1,8 +1,6 @@
 package metadata
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
@@ -36,7 +34,7 @@ type Authentication struct {
 // without that section has none.
 func (d Document) authentications() (list []Authentication, warnings []*PathError, err error) {
 	raw, _ := d.top(AuthenticationKey)
-	entries, err := node{path: AuthenticationKey, raw: raw, warn: &warnings}.members("an object of credentials")
+	entries, err := node{path: AuthenticationKey, raw: raw, warn: &warnings}.sorted("an object of credentials")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,7 +49,6 @@ func (d Document) authentications() (list []Authentication, warnings []*PathErro
 		}
 		e.warnf("has an unknown type and is ignored: known are S3 and basic")
 	}
-	slices.SortFunc(list, func(a, b Authentication) int { return cmp.Compare(a.Name, b.Name) })
 	return list, warnings, nil
 }
 

@@ -92,3 +92,20 @@ func TestUnknownAuthenticationIsRefused(t *testing.T) {
 		t.Errorf("Select = %v, want %s", err, want)
 	}
 }
+
+func TestSecretsAreNumbersAndWhatIsBelowANameToo(t *testing.T) {
+	d := parse(t, `{"numpassword": 987654321012, "secrets": {"db": "nested-secret", "list": ["listed-secret"]},
+		"AWS::CloudFormation::Init": {"config": {
+			"packages": {"apt": {"keystone": "2:14.0.0-1"}},
+			"sources": {"/opt/keys": "https://host/keys.tar.gz"},
+			"files": {
+				"/etc/keystone.conf": {"content": "plain text", "owner": "keystone"},
+				"/etc/x": {"content": {"passwords": {"root": "content-secret"}}, "context": {"tokens": {"a": "context-secret"}}}},
+			"commands": {"10_keys": {"command": "make-all-keys", "env": {"DB_PASS": "env-secret"}}}}}}`)
+	got := d.Secrets()
+	slices.Sort(got)
+	want := []string{"987654321012", "content-secret", "context-secret", "env-secret", "listed-secret", "nested-secret"}
+	if !slices.Equal(got, want) {
+		t.Errorf("Secrets() = %q, want %q: the names of packages, sources and commands are none of secrets", got, want)
+	}
+}

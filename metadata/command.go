@@ -1,13 +1,12 @@
 package metadata
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 )
 
 func (n node) commands(c *Config) error {
-	entries, err := n.members("an object of commands")
+	// By the bytes of the name: "10" before "2", capitals before small letters.
+	entries, err := n.sorted("an object of commands")
 	if err != nil {
 		return err
 	}
@@ -18,8 +17,6 @@ func (n node) commands(c *Config) error {
 		}
 		c.Commands = append(c.Commands, cmd)
 	}
-	// By the bytes of the name: "10" before "2", capitals before small letters.
-	slices.SortFunc(c.Commands, func(a, b Command) int { return cmp.Compare(a.Name, b.Name) })
 	return nil
 }
 

@@ -120,7 +120,7 @@ func (m member) pkg() (Package, error) {
 }
 
 func (n node) groups(c *Config) error {
-	entries, err := n.members("an object of groups")
+	entries, err := n.sorted("an object of groups")
 	if err != nil {
 		return err
 	}
@@ -132,12 +132,11 @@ func (n node) groups(c *Config) error {
 		}
 		c.Groups = append(c.Groups, g)
 	}
-	slices.SortFunc(c.Groups, func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
 	return nil
 }
 
 func (n node) users(c *Config) error {
-	entries, err := n.members("an object of users")
+	entries, err := n.sorted("an object of users")
 	if err != nil {
 		return err
 	}
@@ -153,12 +152,11 @@ func (n node) users(c *Config) error {
 		}
 		c.Users = append(c.Users, u)
 	}
-	slices.SortFunc(c.Users, func(a, b User) int { return cmp.Compare(a.Name, b.Name) })
 	return nil
 }
 
 func (n node) sources(c *Config) error {
-	entries, err := n.members("an object of directories and URLs")
+	entries, err := n.sorted("an object of directories and URLs")
 	if err != nil {
 		return err
 	}
@@ -176,7 +174,6 @@ func (n node) sources(c *Config) error {
 		}
 		c.Sources = append(c.Sources, s)
 	}
-	slices.SortFunc(c.Sources, func(a, b Source) int { return cmp.Compare(a.Dir, b.Dir) })
 	return nil
 }
 

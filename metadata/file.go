@@ -2,17 +2,15 @@ package metadata
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"path"
-	"slices"
 	"strings"
 	"unicode/utf16"
 )
 
 func (n node) files(c *Config) error {
-	entries, err := n.members("an object of paths")
+	entries, err := n.sorted("an object of paths")
 	if err != nil {
 		return err
 	}
@@ -23,7 +21,6 @@ func (n node) files(c *Config) error {
 		}
 		c.Files = append(c.Files, f)
 	}
-	slices.SortFunc(c.Files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	return nil
 }
 
@@ -51,7 +48,7 @@ func (m member) file() (File, error) {
 			if !n.null() && n.kind() != '{' {
 				return n.wrong("an object")
 			}
-			return json.Unmarshal(orNull(n.raw), &f.Context)
+			return decodeNumbers(n.raw, &f.Context)
 		},
 	})
 	if err != nil {
@@ -70,11 +67,11 @@ func (m member) file() (File, error) {
 	return f, m.checkSymlink(&f)
 }
 
-func orNull(raw json.RawMessage) json.RawMessage {
-	if len(raw) == 0 {
-		return json.RawMessage("null")
-	}
-	return raw
+// decodeNumbers decodes an object, numbers as they are written.
+func decodeNumbers(raw json.RawMessage, object *map[string]any) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	return dec.Decode(object)
 }
 
 func (m member) checkSymlink(f *File) error {

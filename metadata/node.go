@@ -2,10 +2,11 @@ package metadata
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,8 +26,6 @@ type member struct {
 	node
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
 // Path writes down where a value stands in an AWS::CloudFormation::Init
 // section, from the keys that lead to it: config.files["/etc/motd"].mode.
 func Path(keys ...string) string {
@@ -40,13 +39,19 @@ func Path(keys ...string) string {
 // child is the path of a key below a path.
 func child(path, key string) string {
 	switch {
-	case !plainKey.MatchString(key):
+	case !plain(key):
 		return path + "[" + strconv.Quote(key) + "]"
 	case path == "":
 		return key
 	default:
 		return path + "." + key
 	}
+}
+
+// plain says that a key can stand in a path without quotes.
+func plain(key string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	return key != "" && strings.Trim(key, letters) == ""
 }
 
 func (n node) errorf(format string, args ...any) error {
@@ -127,6 +132,15 @@ func (n node) members(want string) ([]member, error) {
 		list = append(list, m)
 	}
 	return list, nil
+}
+
+// sorted returns the members of an object in the order of their keys' bytes.
+// To sort them, and not each list that is made of them, spares the program a
+// copy of the sort for each type.
+func (n node) sorted(want string) ([]member, error) {
+	list, err := n.members(want)
+	slices.SortFunc(list, func(a, b member) int { return cmp.Compare(a.key, b.key) })
+	return list, err
 }
 
 // elements returns the elements of a list.

@@ -3,11 +3,17 @@ package metadata
 import (
 	"encoding/json"
 	"regexp"
+	"sync"
 )
 
 var (
-	secretName  = regexp.MustCompile(`(?i)pass|secret|token|key|credential`)
-	inlineValue = regexp.MustCompile(`(?m)AWSSecretKey\s*=\s*['"]?([^\s'"]+)`)
+	// Compiled when they are first used: most runs of most tools never do.
+	secretName = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)pass|secret|token|key|credential`)
+	})
+	inlineValue = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?m)AWSSecretKey\s*=\s*['"]?([^\s'"]+)`)
+	})
 	// Of the Authentication section, what says where it applies is no secret.
 	openAuth = map[string]bool{"type": true, "uris": true, "buckets": true, "endpoint": true}
 )
@@ -43,10 +49,10 @@ func (d Document) Secrets() []string {
 func collect(found []string, key string, value any) []string {
 	switch v := value.(type) {
 	case string:
-		if secretName.MatchString(key) {
+		if secretName().MatchString(key) {
 			found = append(found, v)
 		}
-		for _, m := range inlineValue.FindAllStringSubmatch(v, -1) {
+		for _, m := range inlineValue().FindAllStringSubmatch(v, -1) {
 			found = append(found, m[1])
 		}
 	case []any:

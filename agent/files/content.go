@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/mustache"
 )
 
 // maxTemplate bounds a source that is rendered: rendering holds it in memory.
@@ -79,11 +80,11 @@ func (it *item) text(template []byte) ([]byte, error) {
 	if !it.file.HasContext {
 		return template, nil
 	}
-	data, err := render(template, it.file.Context)
+	text, err := mustache.Render(string(template), it.file.Context)
 	if err != nil {
 		return nil, fmt.Errorf("render %s as Mustache: %w", it.file.Path, err)
 	}
-	return data, nil
+	return []byte(text), nil
 }
 
 // sameContent says whether the file that is there holds what it is to hold.

@@ -244,13 +244,13 @@ func TestFatal(t *testing.T) {
 	broken.HasContext = true
 	noAuth := metadata.File{Path: "/s", Source: "http://127.0.0.1:1/x", Authentication: "who"}
 	for want, f := range map[string]metadata.File{
-		"file etc/motd: the path must be absolute, such as /etc/motd":      file("etc/motd", "x"),
-		"file /: the path must be absolute, such as /etc/motd":             file("/", "x"),
-		"write /dir: a directory is in the way":                            file("/dir", "x"),
-		"write /file/x: a parent of it is not a directory":                 file("/file/x", "x"),
-		"write /fifo: what is there is neither a file nor a symbolic link": file("/fifo", "x"),
-		"symbolic link /l: give the path that it points to as its content": {Path: "/l", Source: "/file", Mode: metadata.Mode{Symlink: true}},
-		"render /m as Mustache: line 1: Section a has no closing tag":      broken,
+		"file etc/motd: the path must be absolute, such as /etc/motd":                                                                                file("etc/motd", "x"),
+		"file /: the path must be absolute, such as /etc/motd":                                                                                       file("/", "x"),
+		"write /dir: a directory is in the way":                                                                                                      file("/dir", "x"),
+		"write /file/x: a parent of it is not a directory":                                                                                           file("/file/x", "x"),
+		"write /fifo: what is there is neither a file nor a symbolic link":                                                                           file("/fifo", "x"),
+		"symbolic link /l: give the path that it points to as its content":                                                                           {Path: "/l", Source: "/file", Mode: metadata.Mode{Symlink: true}},
+		"render /m as Mustache: line 1: section \"a\" has no closing tag":                                                                            broken,
 		"get http://127.0.0.1:1/x: authentication \"who\" is not an entry of AWS::CloudFormation::Authentication: add it there, or correct the name": noAuth,
 	} {
 		o, err := Apply(t.Context(), s, new(fetch.Client), f)

@@ -46,7 +46,7 @@ func lists(t *testing.T, s *sys.System, age time.Duration) {
 func TestAptKeepsItsEnvironmentAndAsksForTheVersion(t *testing.T) {
 	s, sc := machine(t, "apt-get",
 		call{debQuery, 0, debLine("libc6", "2.36-9")}, call{aptConfig, 1, ""}, call{aptUpdate, 0, ""},
-		call{"apt-cache -q madison apache2", 0, " apache2 | 2.4.57-2 | http://deb.debian.org bookworm/main amd64 Packages\n"},
+		call{"apt-cache -q madison apache2", 0, " apache2 | 2.4.57-2 | http://mirror.example bookworm/main amd64 Packages\n"},
 		call{"apt-get OPTIONS install -- apache2=2.4.57-2 curl", 0, ""},
 		call{debQuery, 0, debLine("apache2", "2.4.57-2") + debLine("curl", "7.88")})
 	check(t, s, set("apt", entry("apache2", "2.4.57"), entry("curl")), "apache2: install 2.4.57-2", "curl: install 7.88")

@@ -17,6 +17,9 @@ var ErrNothingRuns = errors.New("no service can run here")
 // not exist. The error is ErrNothingRuns, or says that the manager is not
 // known or does not answer: then nothing is known of the service.
 func Running(ctx context.Context, s *sys.System, manager, name string) (bool, error) {
+	if !s.Real() {
+		return false, ErrNothingRuns
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, callLimit, errNoAnswer)
 	defer cancel()
 	m, err := open(ctx, s, manager, name)

@@ -104,6 +104,10 @@ func (s *Sender) toHandle(handle string, sig Signal) (*delivery, error) {
 	if h.AlarmURL == "" {
 		h.AlarmURL = h.Endpoint
 	}
+	if h.AlarmURL == "" && h.Username == "" {
+		// So it is for TOKEN_SIGNAL, whose parts are attributes of their own.
+		return nil, errors.New(`the handle names no place to signal: for signal_transport TOKEN_SIGNAL give {"endpoint": ..., "token": ...} of its attributes`)
+	}
 	if h.AlarmURL == "" || h.Username != "" && h.Token == "" {
 		return nil, errors.New("the handle wants a login at Keystone: set its signal_transport to CFN_SIGNAL, TOKEN_SIGNAL or TEMPURL_SIGNAL")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -131,6 +132,7 @@ func (o *connection) load(ctx context.Context, e *env, l *logs, strict bool) (me
 	var d metadata.Document
 	if err == nil {
 		d, err = api.Fetch(ctx)
+		err = hinted(err)
 	}
 	if err == nil {
 		d.Origin = "stack " + o.stack + ", resource " + o.resource + " at " + awsquery.RedactURL(api.Endpoint)
@@ -145,6 +147,14 @@ func (o *connection) load(ctx context.Context, e *env, l *logs, strict bool) (me
 	}
 	l.Warn("using the metadata on this machine: "+oneLine(err), "file", d.Origin)
 	return d, nil
+}
+
+// hinted adds to an error of TLS what can be done about it.
+func hinted(err error) error {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%w (put the certificate of its authority into %s)", err, cfnapi.CAOverrideFile)
+	}
+	return err
 }
 
 // keep saves a document as the last one known. Not being able to is worth a

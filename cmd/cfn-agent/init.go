@@ -46,7 +46,9 @@ Exit status: 0 applied (also degraded, but for --strict), 1 failed, 2 bad option
 			if len(args) == 1 {
 				o.file = args[0]
 			}
-			return runInit(c.Context(), e, c, o)
+			ctx, stop := signalContext(c.Context())
+			defer stop()
+			return runInit(ctx, e, c, o)
 		},
 	}
 	f := c.Flags()

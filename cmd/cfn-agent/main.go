@@ -60,8 +60,6 @@ func main() {
 
 // run is the program called name, with arguments; it returns its status.
 func run(e *env, name string, args []string) int {
-	ctx, stop := signalContext()
-	defer stop()
 	cmd := commandFor(name, e)
 	cmd.SetIn(e.stdin)
 	cmd.SetOut(e.stdout)
@@ -69,7 +67,7 @@ func run(e *env, name string, args []string) int {
 	args, err := expandArgs(cmd, args)
 	if err == nil {
 		cmd.SetArgs(args)
-		err = cmd.ExecuteContext(ctx)
+		err = cmd.ExecuteContext(context.Background())
 	}
 	if err == nil {
 		return 0
@@ -85,9 +83,11 @@ func run(e *env, name string, args []string) int {
 	return statusFailed
 }
 
-// signalContext is done when the program is asked to stop.
-func signalContext() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+// signalContext is done when the program is asked to stop. It is for commands
+// that have something to bring to an end: what only asks Heat dies of the
+// signal, and is spared the two threads that catching one takes.
+func signalContext(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
 	ch := make(chan os.Signal, 1)
 	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
@@ -164,15 +164,15 @@ func prepare(c *cobra.Command) *cobra.Command {
 
 // usageError is about a bad option or argument.
 func usageError(c *cobra.Command, format string, args ...any) error {
-	return &exitError{statusUsage, hinted(c, fmt.Errorf(format, args...))}
+	return &exitError{statusUsage, seeHelp(c, fmt.Errorf(format, args...))}
 }
 
 // missingError is about a required option or argument that is not there.
 func missingError(c *cobra.Command, format string, args ...any) error {
-	return &exitError{statusFailed, hinted(c, fmt.Errorf(format, args...))}
+	return &exitError{statusFailed, seeHelp(c, fmt.Errorf(format, args...))}
 }
 
-func hinted(c *cobra.Command, err error) error {
+func seeHelp(c *cobra.Command, err error) error {
 	return fmt.Errorf("%w (see %s --help)", err, c.CommandPath())
 }
 

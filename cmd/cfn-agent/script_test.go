@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/pem"
 	"encoding/xml"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"cfn-agent": main, "cfn-init": main, "cfn-get-metadata": main, "cfn-signal": main, "cfn-create-aws-symlinks": main,
+		"cfn-hup": main,
 	})
 }
 
@@ -40,9 +43,12 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"heat":  startHeat,
-			"mode":  checkMode,
-			"count": countRequests,
+			"heat":     startHeat,
+			"notify":   listenNotify,
+			"until":    waitUntil,
+			"heat-tls": startTLSHeat,
+			"mode":     checkMode,
+			"count":    countRequests,
 		},
 	})
 }
@@ -70,9 +76,25 @@ func startHeat(ts *testscript.TestScript, _ bool, args []string) {
 		h.metadata = args[0]
 		return
 	}
-	h := &fakeHeat{metadata: args[0]}
-	h.metadata = args[0]
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.answer(ts, w, r) }))
+	serveHeat(ts, args[0], (*httptest.Server).Start)
+}
+
+// startTLSHeat is the script command "heat-tls FILE CA": as heat, over HTTPS;
+// the certificate of the authority is written to CA.
+func startTLSHeat(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: heat-tls FILE CA")
+	}
+	server := serveHeat(ts, args[0], (*httptest.Server).StartTLS)
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(block), 0o644))
+}
+
+func serveHeat(ts *testscript.TestScript, metadata string, start func(*httptest.Server)) *httptest.Server {
+	h := &fakeHeat{metadata: metadata}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.answer(ts, w, r) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients hang up on purpose
+	start(server)
 	ts.Defer(server.Close)
 	heats.Store(ts, h)
 	ts.Defer(func() { heats.Delete(ts) })
@@ -80,6 +102,7 @@ func startHeat(ts *testscript.TestScript, _ bool, args []string) {
 	dir := filepath.Join(ts.Getenv("ROOT"), "var/lib/heat-cfntools")
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(os.WriteFile(filepath.Join(dir, "cfn-metadata-server"), []byte(server.URL+"/v1/\n"), 0o600))
+	return server
 }
 
 func (h *fakeHeat) answer(ts *testscript.TestScript, w http.ResponseWriter, r *http.Request) {

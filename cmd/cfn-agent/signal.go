@@ -68,7 +68,9 @@ func runSignal(ctx context.Context, e *env, c *cobra.Command, o signalOptions, a
 	changed := c.Flags().Changed
 	if changed("exit") {
 		l.Warn("--exit is deprecated: use --exit-code")
-		o.exitCode = o.exit
+		if o.exitCode == "" {
+			o.exitCode = o.exit
+		}
 	}
 	status, warning := signal.Status(o.success, changed("success"), o.exitCode, changed("exit-code") || changed("exit"))
 	if warning != "" {
@@ -124,7 +126,7 @@ func (o *signalOptions) send(ctx context.Context, e *env, l *logs, r signal.Requ
 	if r.Signal.UniqueID == "" {
 		r.Signal.UniqueID = e.instanceID(ctx, l)
 	}
-	if err := sender.Send(ctx, r); err != nil {
+	if err := hinted(sender.Send(ctx, r)); err != nil {
 		l.Info("not signalled", "status", r.Signal.Status, "id", r.Signal.UniqueID, "err", err)
 		return err
 	}

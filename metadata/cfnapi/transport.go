@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// caFile replaces the bundle of trusted certificates, as aws-cfn-bootstrap
+// CAOverrideFile replaces the bundle of trusted certificates, as aws-cfn-bootstrap
 // has it.
-const caFile = "/etc/cfn/ca-override.pem"
+const CAOverrideFile = "/etc/cfn/ca-override.pem"
 
 // The times that a server is given before a try counts as failed.
 const (
@@ -70,7 +70,7 @@ func NewTransport(o TransportOptions) (*http.Transport, error) {
 func (o TransportOptions) roots() (*x509.CertPool, error) {
 	path, optional := o.CAOverride, false
 	if path == "" {
-		path, optional = filepath.Join(o.Root, caFile), true
+		path, optional = filepath.Join(o.Root, CAOverrideFile), true
 	}
 	data, err := os.ReadFile(path)
 	if optional && errors.Is(err, fs.ErrNotExist) {

@@ -13,14 +13,14 @@ import (
 // writeCA puts the certificate of a TLS server where the override belongs.
 func writeCA(t *testing.T, root string, s *httptest.Server) (path string) {
 	t.Helper()
-	write(t, root, caFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
-	return filepath.Join(root, caFile)
+	write(t, root, CAOverrideFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	return filepath.Join(root, CAOverrideFile)
 }
 
 func TestTransportBadBundle(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, caFile, "no certificate")
-	if _, err := NewTransport(TransportOptions{Root: root}); err == nil || !strings.Contains(err.Error(), caFile+": it holds no PEM certificate") {
+	write(t, root, CAOverrideFile, "no certificate")
+	if _, err := NewTransport(TransportOptions{Root: root}); err == nil || !strings.Contains(err.Error(), CAOverrideFile+": it holds no PEM certificate") {
 		t.Errorf("NewTransport = %v, want the bundle named", err)
 	}
 	if _, err := NewTransport(TransportOptions{Root: root, CAOverride: "/none.pem"}); err == nil || !strings.Contains(err.Error(), "/none.pem") {

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// A single command may write more than all logs are to hold.
+func TestLogIsTurnedOverWhileItIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.log")
+	f, err := openLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	chunk := bytes.Repeat([]byte("0123456789abcde\n"), 1<<14)
+	for range 7 * logSize / len(chunk) {
+		if n, err := f.Write(chunk); n != len(chunk) || err != nil {
+			t.Fatalf("Write = %d, %v, want %d, nil", n, err, len(chunk))
+		}
+	}
+	files, err := filepath.Glob(path + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != logCount {
+		t.Errorf("files = %q, want %d", files, logCount)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() > logSize+int64(len(chunk)) || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has %d bytes and mode %v, want at most %d and 0600", file, info.Size(), info.Mode(), logSize+len(chunk))
+		}
+	}
+}
+
+func TestProxyPasswordIsHiddenWithAndWithoutScheme(t *testing.T) {
+	var hidden []string
+	e := &env{hideArg: func(s string) { hidden = append(hidden, s) }}
+	o := connection{httpProxy: "u:proxy-password@h:3128", httpsProxy: "http://u:other%20password@h:3128"}
+	o.hideSecrets(e)
+	if len(hidden) != 2 || hidden[0] != "proxy-password" || hidden[1] != "other%20password" {
+		t.Errorf("hidden = %q, want both passwords as they are written", hidden)
+	}
+}
