@@ -107,22 +107,18 @@ func (n node) members(want string) ([]member, error) {
 	if n.kind() != '{' {
 		return nil, n.wrong(want)
 	}
-	dec := json.NewDecoder(bytes.NewReader(n.raw))
-	if _, err := dec.Token(); err != nil {
-		return nil, n.errorf("%w", err)
-	}
 	var list []member
 	index := map[string]int{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
+	for rest := next(n.raw[1:]); rest[0] != '}'; rest = next(rest) {
+		quoted := rest[:valueLen(rest)]
+		rest = next(rest[len(quoted):])
+		raw := rest[:valueLen(rest)]
+		rest = rest[len(raw):]
+		var key string
+		if err := json.Unmarshal(quoted, &key); err != nil {
 			return nil, n.errorf("%w", err)
 		}
-		key, _ := token.(string)
-		m := member{key, node{path: child(n.path, key), warn: n.warn}}
-		if err := dec.Decode(&m.raw); err != nil {
-			return nil, n.errorf("%w", err)
-		}
+		m := member{key, node{path: child(n.path, key), raw: raw, warn: n.warn}}
 		if i, twice := index[key]; twice {
 			m.warnf("stands twice: the last one counts")
 			list[i] = m
@@ -132,6 +128,39 @@ func (n node) members(want string) ([]member, error) {
 		list = append(list, m)
 	}
 	return list, nil
+}
+
+// next skips what stands between two values of valid JSON.
+func next(json []byte) []byte { return bytes.TrimLeft(json, " \t\r\n:,") }
+
+// valueLen is the length of the value that valid JSON begins with. The
+// document was found valid when it was parsed; to let encoding/json find the
+// ends of values would check all of it again at each depth.
+func valueLen(json []byte) int {
+	depth := 0
+	for i := 0; i < len(json); i++ {
+		switch json[i] {
+		case '"':
+			for i++; json[i] != '"'; i++ {
+				if json[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			depth--
+		default:
+			if depth > 0 || i+1 < len(json) && !bytes.ContainsAny(json[i+1:i+2], " \t\r\n,:]}") {
+				continue
+			}
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return len(json)
 }
 
 // sorted returns the members of an object in the order of their keys' bytes.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
@@ -51,7 +52,7 @@ type FailedError struct {
 
 // Error has a line of what happened, then those of the command.
 func (e *FailedError) Error() string {
-	text := "command " + e.Name
+	text := "command " + shownName(e.Name)
 	if e.Command != "" {
 		text += " (" + e.Command + ")"
 	}
@@ -70,6 +71,14 @@ func (e *FailedError) Error() string {
 		}
 	}
 	return text
+}
+
+// shownName is a name as it is, or quoted when it would not be read as one.
+func shownName(name string) string {
+	if quoted := strconv.Quote(name); name == "" || quoted[1:len(quoted)-1] != name {
+		return quoted
+	}
+	return name
 }
 
 // Unwrap returns why the command could not be started or was ended: it may

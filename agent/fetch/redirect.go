@@ -4,9 +4,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -18,7 +18,7 @@ type hop struct {
 	clock  time.Duration // what the server's clock is ahead
 }
 
-var bodyRegion = regexp.MustCompile(`<Region>([a-z0-9-]+)</Region>`)
+var bodyRegion = pattern.Lazy{Expr: `<Region>([a-z0-9-]+)</Region>`}
 
 // next says where an answer sends the client, if anywhere.
 func next(t target, h hop, resp *http.Response) (hop, bool) {
@@ -77,12 +77,12 @@ func (h hop) signedAgain(resp *http.Response) (hop, bool) {
 	region := resp.Header.Get("X-Amz-Bucket-Region")
 	if region == "" && resp.StatusCode == http.StatusBadRequest {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, errorBody))
-		if m := bodyRegion.FindSubmatch(body); m != nil {
+		if m := bodyRegion.Regexp().FindSubmatch(body); m != nil {
 			region = string(m[1])
 		}
 	}
 	p, _ := findBucket(h.url, "")
-	if region == "" || region == h.region || p.aws && !awsRegion.MatchString(region) {
+	if region == "" || region == h.region || p.aws && !awsRegion.Regexp().MatchString(region) {
 		return hop{}, false
 	}
 	h.region = region

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -24,8 +24,8 @@ var (
 	// Hosts of Amazon S3, as in its User Guide, "Methods for accessing a
 	// general purpose bucket": bucket and region are optional, and old ones
 	// have a dash where newer ones have a dot.
-	awsHost   = regexp.MustCompile(`^(?:(.+)\.)?s3(?:[.-]dualstack)?(?:[.-]([a-z]{2}(?:-[a-z]+)+-\d+))?\.amazonaws\.com(?:\.cn)?$`)
-	awsRegion = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d+$`)
+	awsHost   = pattern.Lazy{Expr: `^(?:(.+)\.)?s3(?:[.-]dualstack)?(?:[.-]([a-z]{2}(?:-[a-z]+)+-\d+))?\.amazonaws\.com(?:\.cn)?$`}
+	awsRegion = pattern.Lazy{Expr: `^[a-z]{2}(-[a-z]+)+-\d+$`}
 )
 
 // A place is where a URL's object is in S3.
@@ -38,7 +38,7 @@ type place struct {
 // an endpoint; the bucket is in the host's name or the first of the path.
 func findBucket(u *url.URL, endpoint string) (place, bool) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
-	if m := awsHost.FindStringSubmatch(strings.ToLower(u.Hostname())); m != nil {
+	if m := awsHost.Regexp().FindStringSubmatch(strings.ToLower(u.Hostname())); m != nil {
 		p := place{bucket: m[1], region: m[2], aws: true}
 		if p.bucket == "" {
 			p.bucket = first
@@ -106,7 +106,7 @@ func (c *Client) s3URL(u *url.URL, a *metadata.Authentication) (*url.URL, error)
 // region is the one to use at AWS when the host names none. That of OpenStack
 // is none of AWS's.
 func (c *Client) region() string {
-	if awsRegion.MatchString(c.Region) {
+	if awsRegion.Regexp().MatchString(c.Region) {
 		return c.Region
 	}
 	return defaultRegion
@@ -127,7 +127,7 @@ func inRegion(u *url.URL, p place, region string) *url.URL {
 	if strings.HasSuffix(u.Hostname(), ".cn") {
 		out.Host += ".cn"
 	}
-	if m := awsHost.FindStringSubmatch(strings.ToLower(u.Hostname())); m != nil && m[1] != "" {
+	if m := awsHost.Regexp().FindStringSubmatch(strings.ToLower(u.Hostname())); m != nil && m[1] != "" {
 		out.Host = p.bucket + "." + out.Host
 	}
 	return &out

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"syscall"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -74,7 +74,7 @@ func (c *Client) target(s *sys.System, r Request) (target, error) {
 
 // secretQuery finds the names of query values that give access, such as
 // X-Amz-Signature, temp_url_sig, sig, access_token.
-var secretQuery = regexp.MustCompile(`(?i)sig|token|secret|pass|key|credential|auth|code`)
+var secretQuery = pattern.Lazy{Expr: `(?i)sig|token|secret|pass|key|credential|auth|code`}
 
 // Shown is the form of a URL that may be shown: no user, no password, no
 // fragment, and signatures, tokens and the like cut out of its query.
@@ -97,7 +97,7 @@ func Shown(raw string) string {
 		if plainName, err := url.QueryUnescape(name); err == nil {
 			name = plainName
 		}
-		if !valued || secretQuery.MatchString(name) {
+		if !valued || secretQuery.Regexp().MatchString(name) {
 			// A query without names may be a token whole.
 			fields[i] = name + "=[cut]"
 			if !valued {

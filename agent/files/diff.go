@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
-	"regexp"
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
 
@@ -19,9 +19,9 @@ const maxDiff = 256 << 10
 var (
 	// What stands behind a word for a secret, in the commonest forms of
 	// configuration: name = value, "name": "value", --name value.
-	secretValue = regexp.MustCompile(`(?i)((?:pass|pwd|secret|token|key|credential)[\w.-]*["']?(?:[ \t]*(?:=>|[:=])[ \t]*|[ \t]+))("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;]+)`)
-	userInfo    = regexp.MustCompile(`(://)[^\s/@]+@`)
-	pemBody     = regexp.MustCompile(`(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----\n).*?(-----END )`)
+	secretValue = pattern.Lazy{Expr: `(?i)((?:pass|pwd|secret|token|key|credential)[\w.-]*["']?(?:[ \t]*(?:=>|[:=])[ \t]*|[ \t]+))("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;]+)`}
+	userInfo    = pattern.Lazy{Expr: `(://)[^\s/@]+@`}
+	pemBody     = pattern.Lazy{Expr: `(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----\n).*?(-----END )`}
 )
 
 // diff is the unified diff of what is there and what is to come, with what
@@ -71,7 +71,7 @@ func text(data []byte) (string, bool) {
 
 func (it *item) hide(text string) string {
 	text = it.Mask.String(text)
-	text = pemBody.ReplaceAllString(text, "${1}"+sys.Masked+"\n${2}")
-	text = userInfo.ReplaceAllString(text, "${1}"+sys.Masked+"@")
-	return secretValue.ReplaceAllString(text, "${1}"+sys.Masked)
+	text = pemBody.Regexp().ReplaceAllString(text, "${1}"+sys.Masked+"\n${2}")
+	text = userInfo.Regexp().ReplaceAllString(text, "${1}"+sys.Masked+"@")
+	return secretValue.Regexp().ReplaceAllString(text, "${1}"+sys.Masked)
 }

@@ -2,9 +2,9 @@ package packages
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -18,11 +18,11 @@ type apt struct {
 // aptName is a name, with or without architecture and release. It does not
 // end in a minus, with which apt-get would remove the package.
 var (
-	aptName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]*[A-Za-z0-9+](:[a-z0-9-]+)?(/[A-Za-z0-9._-]+)?$`)
-	debVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+:~_-]*$`)
+	aptName    = pattern.Lazy{Expr: `^[A-Za-z0-9][A-Za-z0-9+._-]*[A-Za-z0-9+](:[a-z0-9-]+)?(/[A-Za-z0-9._-]+)?$`}
+	debVersion = pattern.Lazy{Expr: `^[A-Za-z0-9][A-Za-z0-9.+:~_-]*$`}
 	// staleIndex finds what newer lists may mend; unmet dependencies too, of
 	// a package file on a machine that has no lists yet.
-	staleIndex = regexp.MustCompile(`404 +Not Found|Hash Sum mismatch|File has unexpected size|have unmet dependencies`)
+	staleIndex = pattern.Lazy{Expr: `404 +Not Found|Hash Sum mismatch|File has unexpected size|have unmet dependencies`}
 )
 
 // aptOptions make apt-get wait for the lock, keep what an administrator or an
@@ -51,9 +51,9 @@ func (a *apt) wishes(p metadata.Package) []*wish {
 		w.target, w.version = equalSign(p.Name)
 	}
 	switch {
-	case !aptName.MatchString(w.target):
+	case !aptName.Regexp().MatchString(w.target):
 		w.err = badName(p.Name)
-	case w.version != "" && !debVersion.MatchString(w.version):
+	case w.version != "" && !debVersion.Regexp().MatchString(w.version):
 		w.err = badVersion(w.version)
 	}
 	w.spec = w.target
@@ -173,7 +173,7 @@ func (a *apt) outdated(at attempt, wishes []*wish) bool {
 			return true
 		}
 	}
-	return staleIndex.MatchString(at.output)
+	return staleIndex.Regexp().MatchString(at.output)
 }
 
 func (a *apt) transaction(ctx context.Context, specs []string, downgrade bool) (attempt, error) {

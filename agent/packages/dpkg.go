@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -18,14 +18,14 @@ type dpkg struct{ apt }
 
 // debFile is how a package's file is called: name_version_arch.deb, where the
 // version has no epoch.
-var debFile = regexp.MustCompile(`^([a-z0-9][a-z0-9+.-]+)_([0-9][^_/]*)_([a-z0-9-]+)\.deb$`)
+var debFile = pattern.Lazy{Expr: `^([a-z0-9][a-z0-9+.-]+)_([0-9][^_/]*)_([a-z0-9-]+)\.deb$`}
 
 func (d *dpkg) tools() []string { return []string{"apt-get", "dpkg"} }
 
 func (d *dpkg) wishes(p metadata.Package) []*wish {
 	wishes := fileWishes(p)
 	for _, w := range wishes {
-		if m := debFile.FindStringSubmatch(fetch.BaseName(w.url)); m != nil {
+		if m := debFile.Regexp().FindStringSubmatch(fetch.BaseName(w.url)); m != nil {
 			w.target, w.version = debTarget(m[1], m[3]), m[2]
 		}
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
 
@@ -30,8 +30,8 @@ const (
 // lockHeld finds the texts of apt, dpkg, rpm and yum when another process has
 // the lock. Of apt, "Could not open lock file" is another matter: no
 // permission.
-var lockHeld = regexp.MustCompile(`Could not get lock|is locked by another process|was locked by another process|` +
-	`can't create transaction lock|another app is currently holding the yum lock; exiting`)
+var lockHeld = pattern.Lazy{Expr: `Could not get lock|is locked by another process|was locked by another process|` +
+	`can't create transaction lock|another app is currently holding the yum lock; exiting`}
 
 // query runs a tool whose output is parsed and which changes nothing.
 func (h *host) query(ctx context.Context, args ...string) (sys.Result, error) {
@@ -54,7 +54,7 @@ func (h *host) change(ctx context.Context, env []string, locked func(sys.Result)
 			h.Log.Debug("package manager run", "tool", args[0])
 			return res, nil
 		}
-		held := lockHeld.Match(res.Stdout) || locked != nil && locked(res)
+		held := lockHeld.Regexp().Match(res.Stdout) || locked != nil && locked(res)
 		if !held || time.Since(start)+lockPause > lockLimit {
 			h.Log.Warn("package manager failed", "tool", args[0], "status", res.Status,
 				"output", h.Mask.String(tail(res.Stdout)))

@@ -2,23 +2,23 @@ package packages
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 )
 
 // failureLine finds the lines of a package manager's output that say what
 // went wrong, emptyLine those of them that say only that something did.
 var (
-	failureLine = regexp.MustCompile(`(?i)^E:|\berror\b|\bfail(ed|ure)?\b|\bunable\b|\bcannot\b|\bcould not\b|\bno match|` +
+	failureLine = pattern.Lazy{Expr: `(?i)^E:|\berror\b|\bfail(ed|ure)?\b|\bunable\b|\bcannot\b|\bcould not\b|\bno match|` +
 		`\bno package|\bnot found\b|\bno provider|nothing provides|\bis needed by\b|^\S+ : \w*depends:|\bconflicts\b|` +
-		`\blocked\b|permission denied|which is newer than|subprocess returned`)
-	emptyLine = regexp.MustCompile(`(?i)returned an error code|errors were encountered while|transaction failed|` +
+		`\blocked\b|permission denied|which is newer than|subprocess returned`}
+	emptyLine = pattern.Lazy{Expr: `(?i)returned an error code|errors were encountered while|transaction failed|` +
 		`please see the above|^Error:?$|try to add|you have held broken packages|: install failed$|^warning:|^W:|^Subprocess failed|` +
-		`Problem occurred during or after|dpkg: error processing|some index files failed|have not been refreshed`)
-	webAddress    = regexp.MustCompile(`[a-z0-9+]+://[^\s'"<>]+`)
-	failurePrefix = regexp.MustCompile(`^(?i:(E|error|dpkg|problem|rpm|zypper|fatal): *)+`)
+		`Problem occurred during or after|dpkg: error processing|some index files failed|have not been refreshed`}
+	webAddress    = pattern.Lazy{Expr: `[a-z0-9+]+://[^\s'"<>]+`}
+	failurePrefix = pattern.Lazy{Expr: `^(?i:(E|error|dpkg|problem|rpm|zypper|fatal): *)+`}
 )
 
 // maxReason bounds a reason: it is one line of a report.
@@ -34,7 +34,7 @@ func lastError(output, name string) string {
 			continue
 		}
 		last = line
-		if !failureLine.MatchString(line) || emptyLine.MatchString(line) {
+		if !failureLine.Regexp().MatchString(line) || emptyLine.Regexp().MatchString(line) {
 			continue
 		}
 		failure = line
@@ -68,7 +68,7 @@ func says(output string, texts []string, spec string) string {
 }
 
 func shorten(line string) string {
-	if short := failurePrefix.ReplaceAllString(line, ""); short != "" {
+	if short := failurePrefix.Regexp().ReplaceAllString(line, ""); short != "" {
 		line = short
 	}
 	line = shown(strings.TrimSpace(strings.Map(func(r rune) rune {
@@ -122,7 +122,7 @@ func tail(output []byte) string {
 }
 
 // shown is a text without the passwords and signatures of the URLs in it.
-func shown(text string) string { return webAddress.ReplaceAllStringFunc(text, fetch.Shown) }
+func shown(text string) string { return webAddress.Regexp().ReplaceAllStringFunc(text, fetch.Shown) }
 
 // badName is why a name is refused: it would be taken as an option, or as
 // something else than the name of a package.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -22,11 +22,11 @@ type python struct {
 }
 
 var (
-	pythonName = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9._, -]*\])?$`)
+	pythonName = pattern.Lazy{Expr: `^([A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9._, -]*\])?$`}
 	// pythonDist finds name and version in the name of a wheel or sdist.
-	pythonDist = regexp.MustCompile(`^([A-Za-z0-9._-]+?)-([0-9][A-Za-z0-9.!+]*?)(-.*\.whl|\.tar\.gz|\.zip|\.tar\.bz2)$`)
-	nameRun    = regexp.MustCompile(`[-_.]+`)
-	zeroTail   = regexp.MustCompile(`(\.0+)+$`)
+	pythonDist = pattern.Lazy{Expr: `^([A-Za-z0-9._-]+?)-([0-9][A-Za-z0-9.!+]*?)(-.*\.whl|\.tar\.gz|\.zip|\.tar\.bz2)$`}
+	nameRun    = pattern.Lazy{Expr: `[-_.]+`}
+	zeroTail   = pattern.Lazy{Expr: `(\.0+)+$`}
 )
 
 // pipEnv keeps pip from asking for a newer pip, for a password, and from
@@ -56,7 +56,7 @@ func (p *python) wishes(pkg metadata.Package) []*wish {
 	} else if pinned {
 		w.version, pkg.Name = strings.TrimSpace(pin), strings.TrimSpace(name)
 	}
-	m := pythonName.FindStringSubmatch(pkg.Name)
+	m := pythonName.Regexp().FindStringSubmatch(pkg.Name)
 	switch {
 	case p.venv != "" && !filepath.IsAbs(p.venv):
 		w.err = fmt.Sprintf("venv %q is not an absolute path", p.venv)
@@ -86,7 +86,7 @@ func (p *python) fromURL(w *wish, name string) {
 	if filepath.IsAbs(url) {
 		w.spec = name + " @ file://" + p.Path(url)
 	}
-	if m := pythonDist.FindStringSubmatch(fetch.BaseName(url)); m != nil && canonical(m[1]) == canonical(name) {
+	if m := pythonDist.Regexp().FindStringSubmatch(fetch.BaseName(url)); m != nil && canonical(m[1]) == canonical(name) {
 		w.target, w.version = canonical(name), m[2]
 		return
 	}
@@ -104,14 +104,14 @@ func requirement(text string) bool {
 
 // canonical is a project's name as PEP 503 normalizes it.
 func canonical(name string) string {
-	return strings.ToLower(nameRun.ReplaceAllString(name, "-"))
+	return strings.ToLower(nameRun.Regexp().ReplaceAllString(name, "-"))
 }
 
 // sameVersion compares versions as PEP 440 does, as far as zeros at the end,
 // case and a leading v go.
 func sameVersion(a, b string) bool {
 	plain := func(v string) string {
-		return zeroTail.ReplaceAllString(strings.TrimPrefix(strings.ToLower(v), "v"), "")
+		return zeroTail.Regexp().ReplaceAllString(strings.TrimPrefix(strings.ToLower(v), "v"), "")
 	}
 	return plain(a) == plain(b)
 }

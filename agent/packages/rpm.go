@@ -2,10 +2,10 @@ package packages
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -13,7 +13,7 @@ import (
 type rpm struct{ *host }
 
 // rpmFile is how a package's file is called: name-version-release.arch.rpm.
-var rpmFile = regexp.MustCompile(`^([A-Za-z0-9][^/]*)-([^-/]+-[^-/]+)\.([A-Za-z0-9_]+)\.rpm$`)
+var rpmFile = pattern.Lazy{Expr: `^([A-Za-z0-9][^/]*)-([^-/]+-[^-/]+)\.([A-Za-z0-9_]+)\.rpm$`}
 
 func (r *rpm) tools() []string { return []string{"rpm"} }
 
@@ -21,7 +21,7 @@ func (r *rpm) wishes(p metadata.Package) []*wish {
 	wishes := fileWishes(p)
 	for _, w := range wishes {
 		// Until it is downloaded its name is all that is known of it.
-		if m := rpmFile.FindStringSubmatch(fetch.BaseName(w.url)); m != nil {
+		if m := rpmFile.Regexp().FindStringSubmatch(fetch.BaseName(w.url)); m != nil {
 			w.target, w.version = m[1]+"."+m[3], m[2]
 		}
 	}

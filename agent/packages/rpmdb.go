@@ -2,11 +2,11 @@ package packages
 
 import (
 	"context"
-	"regexp"
 	"strings"
 
 	rpmversion "github.com/knqyf263/go-rpm-version"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -17,10 +17,10 @@ const rpmFormat = `%{NAME}\t%{EPOCH}\t%{VERSION}\t%{RELEASE}\t%{ARCH}\n`
 // rpmName has the characters of names, name-version, capabilities, paths,
 // groups and patterns: nothing that a tool takes for an option.
 var (
-	rpmName    = regexp.MustCompile(`^[A-Za-z0-9@/_(*?\[][A-Za-z0-9@/_.+~^:()%*?\[\]=<>,-]*$`)
-	rpmVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^:-]*$`)
-	rpmPattern = regexp.MustCompile(`^@|^(pattern|product|patch|srcpackage):|[*?\[\]<>=]|://|\.rpm$`)
-	rpmPinned  = regexp.MustCompile(`^(.+?)-(\d[^-]*(?:-[^-]+)?)$`)
+	rpmName    = pattern.Lazy{Expr: `^[A-Za-z0-9@/_(*?\[][A-Za-z0-9@/_.+~^:()%*?\[\]=<>,-]*$`}
+	rpmVersion = pattern.Lazy{Expr: `^[A-Za-z0-9][A-Za-z0-9._+~^:-]*$`}
+	rpmPattern = pattern.Lazy{Expr: `^@|^(pattern|product|patch|srcpackage):|[*?\[\]<>=]|://|\.rpm$`}
+	rpmPinned  = pattern.Lazy{Expr: `^(.+?)-(\d[^-]*(?:-[^-]+)?)$`}
 )
 
 // rpmPackage is a package of the rpm database.
@@ -103,18 +103,18 @@ func highestRPM(versions []string) string {
 // rpmWish is the wish for an entry of yum, dnf or zypper.
 func rpmWish(p metadata.Package, spec func(name, version string) string) *wish {
 	w := &wish{name: p.Name, target: p.Name, version: highestRPM(p.Versions)}
-	if !rpmName.MatchString(p.Name) {
+	if !rpmName.Regexp().MatchString(p.Name) {
 		w.err = badName(p.Name)
 		return w
 	}
 	for _, v := range p.Versions {
-		if !rpmVersion.MatchString(v) {
+		if !rpmVersion.Regexp().MatchString(v) {
 			w.err = badVersion(v)
 			return w
 		}
 	}
 	w.spec = spec(w.target, w.version)
-	w.whole = w.version == "" && rpmPattern.MatchString(w.target)
+	w.whole = w.version == "" && rpmPattern.Regexp().MatchString(w.target)
 	return w
 }
 
@@ -159,7 +159,7 @@ func (h *host) lookRPM(ctx context.Context, wishes []*wish) error {
 
 // pinned splits a name that may have a version in it, as in httpd-2.4.57.
 func pinned(w *wish) (name, version string) {
-	if m := rpmPinned.FindStringSubmatch(w.target); m != nil && w.version == "" && w.url == "" {
+	if m := rpmPinned.Regexp().FindStringSubmatch(w.target); m != nil && w.version == "" && w.url == "" {
 		return m[1], m[2]
 	}
 	return "", ""

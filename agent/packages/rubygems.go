@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -13,11 +14,11 @@ import (
 type rubygems struct{ *host }
 
 var (
-	gemName    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
-	gemVersion = regexp.MustCompile(`^[0-9][A-Za-z0-9.-]*$`)
+	gemName    = pattern.Lazy{Expr: `^[A-Za-z0-9_][A-Za-z0-9._-]*$`}
+	gemVersion = pattern.Lazy{Expr: `^[0-9][A-Za-z0-9.-]*$`}
 	// gemRange is a requirement such as "~> 1.2" or ">= 1, < 3".
-	gemRange = regexp.MustCompile(`^[ 0-9A-Za-z.,<>=!~-]+$`)
-	gemLine  = regexp.MustCompile(`^(\S+) \((.*)\)$`)
+	gemRange = pattern.Lazy{Expr: `^[ 0-9A-Za-z.,<>=!~-]+$`}
+	gemLine  = pattern.Lazy{Expr: `^(\S+) \((.*)\)$`}
 )
 
 func (g *rubygems) tools() []string { return []string{"gem"} }
@@ -31,10 +32,10 @@ func (g *rubygems) wishes(p metadata.Package) []*wish {
 	for _, v := range versions {
 		w := &wish{name: p.Name, target: p.Name, version: v, spec: p.Name}
 		switch {
-		case !gemName.MatchString(p.Name):
+		case !gemName.Regexp().MatchString(p.Name):
 			w.err = badName(p.Name)
 		case v == "":
-		case v[0] == '-' || !gemRange.MatchString(v):
+		case v[0] == '-' || !gemRange.Regexp().MatchString(v):
 			w.err = badVersion(v)
 		default:
 			w.spec += ":" + v
@@ -57,7 +58,7 @@ func (g *rubygems) look(ctx context.Context, wishes []*wish) error {
 		case len(versions) == 0:
 		case w.version == "":
 			w.here, w.has = true, versions[0]
-		case gemVersion.MatchString(w.version):
+		case gemVersion.Regexp().MatchString(w.version):
 			for _, v := range versions {
 				if sameVersion(v, w.version) {
 					w.here, w.has = true, v
@@ -81,7 +82,7 @@ func (g *rubygems) look(ctx context.Context, wishes []*wish) error {
 func parseGems(out []byte) map[string][]string {
 	have := map[string][]string{}
 	for line := range strings.Lines(string(out)) {
-		m := gemLine.FindStringSubmatch(strings.TrimSpace(line))
+		m := gemLine.Regexp().FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
 			continue
 		}

@@ -2,8 +2,8 @@ package packages
 
 import (
 	"context"
-	"regexp"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
@@ -16,8 +16,8 @@ type yum struct {
 
 // noRepository is said when the repositories can't be read: then no package
 // can be installed, and each attempt would wait for the network again.
-var noRepository = regexp.MustCompile(`Failed to download metadata for repo|Cannot find a valid baseurl for repo|` +
-	`Cannot retrieve (repository metadata|metalink)|There are no enabled repo|cannot update repo`)
+var noRepository = pattern.Lazy{Expr: `Failed to download metadata for repo|Cannot find a valid baseurl for repo|` +
+	`Cannot retrieve (repository metadata|metalink)|There are no enabled repo|cannot update repo`}
 
 func (y *yum) tools() []string {
 	if y.preferred == "dnf" {
@@ -60,7 +60,7 @@ func (y *yum) install(ctx context.Context, wishes []*wish, downgrade bool) (atte
 	res, err := y.transact(ctx, wishes, nil, append(args, specs(wishes)...)...)
 	out := string(res.Stdout)
 	a := attempt{output: out, failed: res.Status != 0, all: permission(out)}
-	if a.failed && noRepository.MatchString(out) {
+	if a.failed && noRepository.Regexp().MatchString(out) {
 		a.all = "no repository could be read: " + lastError(out, "")
 	}
 	return a, err

@@ -8,10 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/retry"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 	"github.com/cfn-agent/cfn-agent/metadata/cfnapi"
@@ -90,10 +90,10 @@ func rejects(err error) bool {
 }
 
 // tooLate is what AWS and Heat say to a signal for a resource that is past it.
-var tooLate = regexp.MustCompile(`is in \w+_COMPLETE state and cannot be signal|^(.*:)?Signal resource during \w+ is not supported`)
+var tooLate = pattern.Lazy{Expr: `is in \w+_COMPLETE state and cannot be signal|^(.*:)?Signal resource during \w+ is not supported`}
 
 func benign(e *awsquery.Error) bool {
-	return e.Status == http.StatusBadRequest && tooLate.MatchString(e.Message)
+	return e.Status == http.StatusBadRequest && tooLate.Regexp().MatchString(e.Message)
 }
 
 // judge marks an error that may pass.

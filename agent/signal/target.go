@@ -28,6 +28,12 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// CheckURL says what is wrong with a URL that is to be signalled later.
+func CheckURL(raw string) error {
+	_, err := parseURL(raw)
+	return err
+}
+
 // route is the last part of heat-api-cfn's path before the ARN, "signal" or
 // "waitcondition", either of which a stack may be named too.
 func route(u *url.URL) string {

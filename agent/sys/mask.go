@@ -2,8 +2,12 @@ package sys
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"io"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,11 +24,12 @@ type Mask struct {
 }
 
 // NewMask returns a mask that hides the given values, those of at least
-// MinSecret characters.
+// MinSecret characters. Each line of one of several lines is hidden too, as
+// programs print keys line by line, and so is what quoting makes of a value.
 func NewMask(secrets []string) *Mask {
-	secrets = slices.Clone(secrets)
+	secrets = forms(secrets)
 	// The longest first, so that a secret that holds another goes whole.
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
 	var pairs []string
 	for _, s := range slices.Compact(secrets) {
 		if len(s) >= MinSecret {
@@ -35,6 +40,26 @@ func NewMask(secrets []string) *Mask {
 		return nil
 	}
 	return &Mask{strings.NewReplacer(pairs...)}
+}
+
+// forms returns secrets in all forms in which they may be shown.
+func forms(secrets []string) []string {
+	var all []string
+	for _, s := range secrets {
+		if len(s) < MinSecret {
+			continue
+		}
+		all = append(all, s)
+		for line := range strings.Lines(s) {
+			all = append(all, strings.TrimSpace(line))
+		}
+		quoted := strconv.Quote(s)
+		all = append(all, quoted[1:len(quoted)-1], url.QueryEscape(s), url.PathEscape(s))
+		if b, err := json.Marshal(s); err == nil {
+			all = append(all, string(b[1:len(b)-1]))
+		}
+	}
+	return all
 }
 
 // String returns text with every secret hidden.

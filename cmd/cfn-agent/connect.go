@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -170,8 +169,9 @@ func (o *connection) keep(e *env, l *logs, d metadata.Document) {
 func (o *connection) hideSecrets(e *env) {
 	secrets := []string{o.secretKey}
 	for _, proxy := range []string{o.httpProxy, o.httpsProxy} {
-		if u, err := url.Parse(proxy); err == nil && u.User != nil {
-			password, _ := u.User.Password()
+		// Not what a parser makes of it: the password as it is written.
+		user, _, found := strings.Cut(proxy[strings.Index(proxy, "://")+1:], "@")
+		if _, password, ok := strings.Cut(strings.TrimPrefix(user, "//"), ":"); found && ok {
 			secrets = append(secrets, password)
 		}
 	}

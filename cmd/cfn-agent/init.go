@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cfn-agent/cfn-agent/agent/commands"
+	"github.com/cfn-agent/cfn-agent/agent/signal"
 )
 
 // Files of cfn-init.
@@ -24,6 +26,7 @@ type initOptions struct {
 	configsets, report, signal             string
 	verbose, resume, strict, dryRun, check bool
 	timeout, commandTimeout                duration
+	retryForSet, commandTimeoutSet         bool // given on the command line
 }
 
 func newInitCommand(e *env) *cobra.Command {
@@ -76,6 +79,11 @@ func (o *initOptions) validate(c *cobra.Command) error {
 	if o.resume && (o.file != "" || o.dryRun || o.check) {
 		return usageError(c, "--resume goes on with an earlier run: it takes no file, --dry-run or --check")
 	}
+	if c.Flags().Changed("signal") {
+		if err := signal.CheckURL(o.signal); err != nil {
+			return fmt.Errorf("--signal: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -84,6 +92,7 @@ func runInit(ctx context.Context, e *env, c *cobra.Command, o initOptions) (err 
 	if err := o.validate(c); err != nil {
 		return err
 	}
+	o.retryForSet, o.commandTimeoutSet = c.Flags().Changed("retry-for"), c.Flags().Changed("command-timeout")
 	program := c.Root().Name()
 	log := initLog
 	if o.dryRun || o.check {
@@ -100,14 +109,14 @@ func runInit(ctx context.Context, e *env, c *cobra.Command, o initOptions) (err 
 	defer func() {
 		// A crash is told too, and goes on as one.
 		if p := recover(); p != nil {
-			i.tell(fmt.Errorf("%s crashed", program))
+			_ = i.tell(fmt.Errorf("%s crashed", program)) // the crash says more
 			panic(p)
 		}
 		if err != nil {
 			l.file.Error(banner("BUILD FAILED!"))
 			l.file.Error("failed", "err", err)
 		}
-		i.tell(err)
+		err = l.shown(errors.Join(err, i.tell(err)))
 	}()
 	return i.run(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
+	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 )
 
 // An initRun is one run of cfn-init.
@@ -59,7 +61,10 @@ func (i *initRun) lock(ctx context.Context) (*agent.Lock, error) {
 	if i.e.getenv(commands.Marker) != "" {
 		return nil, errors.New("called from a command that cfn-init runs: it would wait for itself")
 	}
-	return agent.TakeLock(ctx, filepath.Join(i.e.root, agent.LockPath), i.program)
+	path := filepath.Join(i.e.root, agent.LockPath)
+	waiting := time.AfterFunc(time.Second, func() { i.logs.Warn("waiting for another run to end", "lock", path) })
+	defer waiting.Stop()
+	return agent.TakeLock(ctx, path, i.program)
 }
 
 // prepare gets the metadata, and the journal that goes with them.
@@ -71,7 +76,7 @@ func (i *initRun) prepare(ctx context.Context) error {
 	if err := i.load(ctx); err != nil || i.o.dryRun || i.o.check {
 		return err
 	}
-	settings, err := json.Marshal(resumed{i.o.stack, i.o.resource, i.o.signal, i.o.report, i.o.strict, i.o.region})
+	settings, err := json.Marshal(i.o.toResume())
 	if err != nil {
 		return err
 	}
@@ -79,39 +84,6 @@ func (i *initRun) prepare(ctx context.Context) error {
 		Document: i.document.Bytes(), Origin: i.document.Origin, ConfigSets: i.o.configsets, Settings: settings,
 	})
 	return err
-}
-
-// resumed are the options that a run which goes on keeps.
-type resumed struct {
-	Stack, Resource, Signal, Report string
-	Strict                          bool
-	Region                          string
-}
-
-func (i *initRun) resume(path string) error {
-	j, plan, err := agent.ResumeJournal(path)
-	if err != nil {
-		return err
-	}
-	var r resumed
-	if err := json.Unmarshal(plan.Settings, &r); err != nil {
-		return errors.Join(err, j.Close(false))
-	}
-	o := i.o
-	o.stack, o.resource, o.region, o.configsets = r.Stack, r.Resource, r.Region, plan.ConfigSets
-	o.strict = o.strict || r.Strict
-	if o.signal == "" {
-		o.signal = r.Signal
-	}
-	if o.report == "" {
-		o.report = r.Report
-	}
-	i.journal = j
-	if i.document, err = metadata.Parse(plan.Document); err != nil {
-		return errors.Join(err, j.Close(false))
-	}
-	i.document.Origin = plan.Origin
-	return nil
 }
 
 func (i *initRun) load(ctx context.Context) error {
@@ -253,9 +225,10 @@ func (i *initRun) agentRun() (run *agent.Run, closeLog func(), err error) {
 
 // writeReports keeps the report, and writes the one that was asked for.
 func (i *initRun) writeReports(report *agent.Report) error {
+	text := []byte(awsquery.Redact(string(report.JSON()))) // names of items may be URLs
 	if !i.o.dryRun {
 		path := filepath.Join(i.e.root, lastReport)
-		if err := atomicfile.Write(path, report.JSON(), atomicfile.KeepOwner(0o600)); err != nil {
+		if err := atomicfile.Write(path, text, atomicfile.KeepOwner(0o600)); err != nil {
 			i.logs.Warn("the report could not be kept", "err", err)
 		}
 	}
@@ -263,20 +236,37 @@ func (i *initRun) writeReports(report *agent.Report) error {
 		return nil
 	}
 	if i.o.report == "-" {
-		_, err := i.e.stdout.Write(report.JSON())
+		_, err := i.e.stdout.Write(text)
 		return err
 	}
-	if err := atomicfile.Write(i.o.report, report.JSON(), atomicfile.KeepOwner(0o600)); err != nil {
-		return fmt.Errorf("write the report: %w", err)
+	if err := writeReport(i.o.report, text); err != nil {
+		return fmt.Errorf("write the report %s: %w", i.o.report, plain(err))
 	}
 	return nil
 }
 
-// afterBoot sees to it that the run goes on after the next boot.
-func (i *initRun) afterBoot() error {
-	program, err := os.Executable()
+// writeReport replaces a file. What is no file, such as /dev/stdout or a pipe,
+// is written to: replacing it would take it from everybody else.
+func writeReport(path string, data []byte) error {
+	info, err := os.Lstat(path)
+	device := strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/")
+	special := err == nil && info.Mode().Type()&^fs.ModeSymlink != 0 && !info.IsDir()
+	if err != nil || !device && !special {
+		return atomicfile.Write(path, data, atomicfile.KeepOwner(0o600))
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
-	return agent.InstallResumeUnit(i.system, strings.Join([]string{program, "init", "--resume"}, " "))
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+// plain is an error of the disk without the path, which may be that of a
+// temporary file.
+func plain(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
 }

@@ -5,22 +5,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
-)
-
-// Log files are kept for their owner alone: what commands print may be secret.
-const (
-	logSize  = 5 << 20
-	logCount = 5
 )
 
 // logs are where a command writes what it does: to stderr what a person must
@@ -65,6 +59,34 @@ func (e *env) openLogs(program, file string, verbose bool) *logs {
 	return l
 }
 
+// hide takes out of a text what must not be shown, and what would command a
+// terminal rather than be read on it.
+func (l *logs) hide(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' {
+			return -1
+		}
+		return r
+	}, awsquery.Redact(l.mask.Load().String(text)))
+}
+
+// shown is err with a text that may be shown.
+func (l *logs) shown(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &shownError{err, l.hide(err.Error())}
+}
+
+// A shownError is an error whose text holds no secret; what it wraps may.
+type shownError struct {
+	err  error
+	text string
+}
+
+func (e *shownError) Error() string { return e.text }
+func (e *shownError) Unwrap() error { return e.err }
+
 func (l *logs) Close() {
 	if l.closer != nil {
 		l.closer.Close()
@@ -74,30 +96,6 @@ func (l *logs) Close() {
 // logPrefix is how aws-cfn-bootstrap begins a line: people grep for it.
 func logPrefix(r slog.Record) string {
 	return strings.Replace(r.Time.Format("2006-01-02 15:04:05.000"), ".", ",", 1) + " [" + r.Level.String() + "] "
-}
-
-// openLog opens a log file to append to; a file that has grown to its size is
-// moved away first, and of those moved away the last ones are kept.
-func openLog(path string) (*os.File, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() >= logSize {
-		for i := logCount - 1; i > 0; i-- {
-			older := path + "." + strconv.Itoa(i)
-			newer := path
-			if i > 1 {
-				newer = path + "." + strconv.Itoa(i-1)
-			}
-			_ = os.Rename(newer, older) // where there is none, none is moved
-		}
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	// One that heat-cfntools made may be readable by everyone.
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm() != 0o600 {
-		_ = f.Chmod(0o600)
-	}
-	return f, nil
 }
 
 // A lineHandler writes a record as one line: its message, and its attributes
@@ -118,8 +116,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	b.WriteString(r.Message)
 	b.WriteString(h.attrs)
 	r.Attrs(func(a slog.Attr) bool { writeAttr(&b, a); return true })
-	line := awsquery.Redact(h.logs.mask.Load().String(b.String()))
-	line = strings.NewReplacer("\n", " | ", "\r", "").Replace(line)
+	line := strings.NewReplacer("\n", " | ", "\r", "").Replace(h.logs.hide(b.String()))
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	_, err := io.WriteString(h.w, h.format(r)+line+"\n")

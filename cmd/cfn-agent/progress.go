@@ -27,7 +27,7 @@ const clearLine = "\r\x1b[K"
 func (p *progress) item(item agent.Item, done bool, number, total int) {
 	if !done {
 		if p.terminal && !p.dryRun {
-			fmt.Fprintf(p.e.stdout, "%s[%d/%d] %s", clearLine, number, total, item.Path)
+			fmt.Fprintf(p.e.stdout, "%s[%d/%d] %s", clearLine, number, total, p.logs.hide(item.Path))
 		}
 		return
 	}
@@ -50,7 +50,7 @@ func (p *progress) item(item agent.Item, done bool, number, total int) {
 		return
 	}
 	if p.dryRun || p.terminal {
-		fmt.Fprintf(p.e.stdout, "%s: %s\n", item.Path, item.Action)
+		fmt.Fprintln(p.e.stdout, p.logs.hide(item.Path+": "+item.Action))
 	}
 	if p.dryRun && item.Diff != "" {
 		fmt.Fprintln(p.e.stdout, "    "+strings.ReplaceAll(strings.TrimRight(item.Diff, "\n"), "\n", "\n    "))

@@ -161,12 +161,11 @@ func readData(e *env, data string) (string, error) {
 	return string(b), err
 }
 
-// tell signals the outcome of a run of cfn-init where it was asked to. The
-// run's own error is what the program ends with; that it could not be told is
-// said beside it.
-func (i *initRun) tell(err error) {
+// tell signals the outcome of a run of cfn-init where it was asked to. A
+// signal that did not arrive is an error: the stack would wait in vain.
+func (i *initRun) tell(err error) error {
 	if i.o.signal == "" || i.rebooted || i.o.dryRun || i.o.check {
-		return
+		return nil
 	}
 	status := signal.Success
 	if err != nil {
@@ -175,10 +174,11 @@ func (i *initRun) tell(err error) {
 	o := signalOptions{connection: i.o.connection}
 	r := signal.Request{Signal: signal.Default(status), URL: i.o.signal}
 	if err != nil {
-		r.Signal.Reason = i.logs.mask.Load().String(oneLine(err))
+		r.Signal.Reason = i.logs.hide(oneLine(err))
 	}
 	// The run may have ended because its time was over: this has its own.
-	if terr := o.send(context.Background(), i.e, i.logs, r); terr != nil {
-		i.logs.Error("the outcome could not be signalled", "err", terr)
+	if err := o.send(context.Background(), i.e, i.logs, r); err != nil {
+		return fmt.Errorf("the outcome could not be signalled: %w", err)
 	}
+	return nil
 }

@@ -15,6 +15,7 @@ type Boto struct {
 	Secure   bool   // is_secure: https
 	Insecure bool   // https_validate_certificates is off
 	Host     string // cfn_region_endpoint, mostly without a port
+	Watch    string // cloudwatch_region_endpoint, which Heat 10 and newer leave out
 }
 
 // LoadBoto reads cfn-boto-cfg below root. Where there is none the error wraps
@@ -55,5 +56,6 @@ func ParseBoto(data []byte) (Boto, error) {
 		Secure:   slices.Contains([]string{"true", "yes", "on", "1"}, value("is_secure")),
 		Insecure: slices.Contains([]string{"false", "no", "off", "0"}, value("https_validate_certificates")),
 		Host:     value("cfn_region_endpoint"),
+		Watch:    value("cloudwatch_region_endpoint"),
 	}, nil
 }

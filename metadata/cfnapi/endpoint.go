@@ -36,7 +36,7 @@ func Endpoint(root, flagURL string) (*url.URL, error) {
 		scheme = "https"
 	}
 	if strings.TrimSpace(flagURL) != "" {
-		u, err := parseEndpoint(flagURL, scheme)
+		u, err := ParseEndpoint(flagURL, scheme, defaultPort)
 		if err != nil {
 			return nil, fmt.Errorf("option --url: %w", err)
 		}
@@ -50,7 +50,7 @@ func Endpoint(root, flagURL string) (*url.URL, error) {
 		botoErr = errors.New("it has no cfn_region_endpoint")
 	}
 	if botoErr == nil {
-		if u, botoErr = parseEndpoint(boto.Host, scheme); botoErr == nil {
+		if u, botoErr = ParseEndpoint(boto.Host, scheme, defaultPort); botoErr == nil {
 			return u, nil
 		}
 	}
@@ -62,7 +62,7 @@ func readServer(root, scheme string) (*url.URL, error) {
 	if err != nil {
 		return nil, reason(err)
 	}
-	return parseEndpoint(string(data), scheme)
+	return ParseEndpoint(string(data), scheme, defaultPort)
 }
 
 // reason is a file error without the path, which the caller names.
@@ -73,9 +73,10 @@ func reason(err error) error {
 	return err
 }
 
-// parseEndpoint reads a URL or a bare host, which gets the scheme and Heat's
-// port. Its errors quote nothing: a URL may hold a password.
-func parseEndpoint(s, scheme string) (*url.URL, error) {
+// ParseEndpoint reads the URL of an API of Heat, or a bare host, which gets
+// the scheme and the port given. A path without a segment v1 gets one, and a
+// slash at its end. Its errors quote nothing: a URL may hold a password.
+func ParseEndpoint(s, scheme, port string) (*url.URL, error) {
 	s = strings.TrimSpace(s)
 	bare := !strings.Contains(s, "://")
 	if bare {
@@ -92,7 +93,7 @@ func parseEndpoint(s, scheme string) (*url.URL, error) {
 		return nil, fmt.Errorf("its scheme %q is neither http nor https", u.Scheme)
 	}
 	if bare && u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), defaultPort)
+		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
 	path := strings.TrimRight(u.EscapedPath(), "/")
 	if !slices.Contains(strings.Split(path, "/"), "v1") {

@@ -142,12 +142,12 @@ func FuzzParseEndpoint(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		u, err := parseEndpoint(s, "http")
+		u, err := ParseEndpoint(s, "http", defaultPort)
 		if err != nil {
 			return
 		}
 		if u.Hostname() == "" || !strings.HasSuffix(u.Path, "/") || !strings.Contains(u.Path, "/v1/") || u.RawQuery != "" || u.User != nil {
-			t.Errorf("parseEndpoint(%q) = %s, want a host and a path with /v1/", s, u)
+			t.Errorf("ParseEndpoint(%q) = %s, want a host and a path with /v1/", s, u)
 		}
 	})
 }

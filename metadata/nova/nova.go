@@ -16,11 +16,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/retry"
 )
 
@@ -157,9 +157,9 @@ func (c Client) drive() (Instance, error) {
 }
 
 // uuid is the form of all ids of Nova.
-var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+var uuid = pattern.Lazy{Expr: `^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`}
 
-// Parse reads meta_data.json. What is no JSON object with a uuid, such as a
+// Parse reads meta_data.json. What is no JSON object with a uuid(), such as a
 // page of a proxy, is an error; entries of meta that are no strings are left
 // out.
 func Parse(data []byte) (Instance, error) {
@@ -171,7 +171,7 @@ func Parse(data []byte) (Instance, error) {
 		return Instance{}, errors.New("it is not the JSON of an instance")
 	}
 	i := doc.Instance
-	if !uuid.MatchString(i.UUID) {
+	if !uuid.Regexp().MatchString(i.UUID) {
 		return Instance{}, errors.New("it names no instance: uuid is missing or not one")
 	}
 	i.Meta = map[string]string{}
