@@ -14,7 +14,7 @@ import (
 )
 
 // built are the tools of the corpus that this program is.
-var built = map[string]bool{"cfn-init": true, "cfn-signal": true, "cfn-create-aws-symlinks": true, "cfn-get-metadata": true}
+var built = map[string]bool{"cfn-init": true, "cfn-signal": true, "cfn-create-aws-symlinks": true, "cfn-get-metadata": true, "cfn-hup": true}
 
 type invocation struct {
 	tool, path string
@@ -59,8 +59,9 @@ func parsed(tool string, args []string) map[string]string {
 		"cfn-init":                {"-s": "stack", "-r": "resource", "-c": "configsets"},
 		"cfn-signal":              {"-s": "success", "-r": "reason", "-d": "data", "-i": "id", "-e": "exit-code", "-k": "insecure"},
 		"cfn-create-aws-symlinks": {"-t": "target", "-s": "source", "-f": "force"},
+		"cfn-hup":                 {"-c": "config", "-f": "no-daemon", "-v": "verbose"},
 	}[tool]
-	switches := map[string]bool{"force": true, "insecure": true}
+	switches := map[string]bool{"force": true, "insecure": true, "no-daemon": true, "verbose": true}
 	got := map[string]string{}
 	for i := 0; i < len(args); i++ {
 		name, ok := short[args[i]]
@@ -106,7 +107,7 @@ func TestInvocationsOfCorpusParseAsBefore(t *testing.T) {
 			t.Errorf("%s %q: got %q, %v, want %q", in.tool, in.args, got, err, want)
 		}
 	}
-	if count < 46 {
+	if count < 49 {
 		t.Errorf("only %d command lines were tried", count)
 	}
 }

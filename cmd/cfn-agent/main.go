@@ -126,7 +126,7 @@ func newRootCommand(e *env) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newVersionCommand(e))
+	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newHupCommand(e), newVersionCommand(e))
 	return root
 }
 

@@ -1,0 +1,228 @@
+// Package hup is one pass of cfn-hup: it asks Heat for the resources that
+// hooks name, runs the actions of the hooks whose values have changed, and
+// starts the services of the metadata that should run and do not.
+//
+// It keeps what it has seen and done in a file, so that an action runs at
+// least once for a change: a value counts as seen only when its action has
+// succeeded. Reading the configuration is the work of package hooks, and how
+// Heat is asked that of the caller.
+//
+// The rules are those of cfn-hup in the AWS CloudFormation User Guide and of
+// OpenStack's heat-cfntools, from which service.restarted comes.
+package hup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/hooks"
+	"github.com/cfn-agent/cfn-agent/metadata"
+)
+
+// Files of a pass.
+const (
+	LockPath   = "/run/cfn-hup.lock"
+	StatePath  = "/var/lib/cfn-hup/data/metadata_db.json" // as for aws-cfn-bootstrap
+	actionsDir = "/run/cfn-hup"                           // values for actions under way
+)
+
+// ErrBusy says that another pass is running: this one was skipped.
+var ErrBusy = errors.New("another pass is running")
+
+// A Resource is what Heat tells of a resource.
+type Resource struct {
+	Status      string    // as UPDATE_COMPLETE
+	PhysicalID  string    // empty: none
+	LastUpdated time.Time // zero: not known
+	Metadata    metadata.Document
+}
+
+// Describe asks Heat for a resource by its logical id.
+type Describe func(ctx context.Context, id string) (Resource, error)
+
+// A Pass looks once at the resources of the hooks and at their services. All
+// fields but Output must be set.
+type Pass struct {
+	Config   hooks.Config
+	System   *sys.System
+	Describe Describe
+	Cache    metadata.Cache // has what cfn-init applied last
+	Output   io.Writer      // gets what actions write, secrets masked; nil: nowhere
+
+	service supervisor // zero: the services of the machine
+}
+
+// Run does the pass. The error is ErrBusy when another one is running, which
+// may be for hours; else it joins what went wrong: resources that Heat did
+// not tell of, actions that failed. One failure keeps nothing else from being
+// done.
+func (p *Pass) Run(ctx context.Context) error {
+	r, err := p.begin(ctx, hooks.Resources(p.Config.Hooks))
+	if err != nil {
+		return err
+	}
+	defer r.lock.Close()
+	// What an update brings is applied before its services are looked at.
+	for _, h := range p.Config.Hooks {
+		r.note(r.compare(ctx, h))
+	}
+	for _, s := range r.subjects {
+		r.watch(ctx, s)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.Join(r.errs...)
+}
+
+// Trigger runs the action of one hook, whether its value has changed or not,
+// with the trigger "manual". When it succeeds the value counts as seen.
+func (p *Pass) Trigger(ctx context.Context, name string) error {
+	i := slices.IndexFunc(p.Config.Hooks, func(h hooks.Hook) bool { return h.Name == name })
+	if i < 0 {
+		var names []string
+		for _, h := range p.Config.Hooks {
+			names = append(names, h.Name)
+		}
+		return fmt.Errorf("there is no hook %q: the hooks are %s", name, strings.Join(names, ", "))
+	}
+	h := p.Config.Hooks[i]
+	r, err := p.begin(ctx, []string{h.Target.Resource})
+	if err != nil {
+		return err
+	}
+	defer r.lock.Close()
+	s := r.subject(h.Target.Resource)
+	if !s.settled {
+		return errors.Join(append(r.errs, fmt.Errorf("hook %s: nothing certain is known of resource %s now", name, s.id))...)
+	}
+	r.note(r.fire(ctx, h, s, manual))
+	return errors.Join(r.errs...)
+}
+
+// manual is what CFN_TRIGGER says when a person has run a hook.
+const manual = "manual"
+
+// A run is a pass under way.
+type run struct {
+	*Pass
+	System   *sys.System // with the mask of what is known by now
+	lock     *os.File
+	state    *state
+	subjects []*subject
+	errs     []error
+}
+
+// A subject is a resource and what is known of it.
+type subject struct {
+	id      string
+	now     Resource
+	settled bool              // now was told by Heat, and no change is under way
+	known   metadata.Document // what its services are read from: may be older
+}
+
+func (r *run) subject(id string) *subject {
+	i := slices.IndexFunc(r.subjects, func(s *subject) bool { return s.id == id })
+	return r.subjects[i]
+}
+
+func (r *run) note(err error) {
+	if err != nil {
+		r.errs = append(r.errs, err)
+	}
+}
+
+// begin takes the lock and finds out what there is to know.
+func (p *Pass) begin(ctx context.Context, ids []string) (*run, error) {
+	lock, err := TakeLock(p.System.Path(LockPath))
+	if err != nil {
+		return nil, err
+	}
+	// Of actions that were killed: under the lock there are no others.
+	_ = os.RemoveAll(p.System.Path(actionsDir))
+	system := *p.System
+	r := &run{Pass: p, System: &system, lock: lock}
+	r.state, err = loadState(p.System.Path(StatePath))
+	if err != nil {
+		p.System.Log.Error("what was seen before cannot be read, and is taken from the last metadata", "err", err)
+	}
+	secrets := []string{}
+	for _, id := range ids {
+		s := r.ask(ctx, id)
+		r.subjects = append(r.subjects, s)
+		secrets = append(append(secrets, s.known.Secrets()...), s.now.Metadata.Secrets()...)
+	}
+	system.Mask = sys.NewMask(secrets)
+	if err := r.baseline(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return r, nil
+}
+
+// ask finds out about one resource. When Heat does not tell, or is changing
+// it, its last metadata are known still.
+func (r *run) ask(ctx context.Context, id string) *subject {
+	s := &subject{id: id}
+	s.known, _ = r.Cache.Last(id)
+	res, err := r.Describe(ctx, id)
+	log := r.System.Log
+	switch {
+	case errors.Is(err, errNotAsked):
+		log.Debug("heat did not tell of the resource and is not asked yet", "resource", id)
+	case err != nil:
+		r.note(err)
+	case strings.HasSuffix(res.Status, "_IN_PROGRESS"):
+		log.Debug("resource is being changed, so it is left for the next pass", "resource", id, "status", res.Status)
+	case res.Status == "DELETE_COMPLETE":
+		s.settled, s.known = true, metadata.Document{}
+	default:
+		s.now, s.settled = res, true
+	}
+	return s
+}
+
+// baseline sees to it that every hook has a value to compare with: where none
+// is stored, the one in the metadata that cfn-init applied last. Only when
+// that is stored are the metadata kept as the last ones, so that no change is
+// lost whenever this program is killed.
+func (r *run) baseline() error {
+	for _, h := range r.Config.Hooks {
+		i := slices.IndexFunc(r.subjects, func(s *subject) bool { return s.id == h.Target.Resource })
+		if i < 0 || !r.subjects[i].settled {
+			continue
+		}
+		if _, ok := r.state.Values[key(h)]; !ok {
+			last, _ := r.Cache.Last(h.Target.Resource)
+			r.state.set(key(h), valueOf(h.Target, Resource{Metadata: last}))
+		}
+	}
+	if err := r.state.save(); err != nil {
+		return err
+	}
+	for _, s := range r.subjects {
+		if s.settled && s.now.Metadata.Bytes() != nil {
+			s.known = s.now.Metadata
+			if err := r.keep(s); err != nil {
+				r.System.Log.Warn("the metadata could not be kept", "resource", s.id, "err", err)
+			}
+		}
+	}
+	return nil
+}
+
+// keep saves the metadata of a resource as its last ones. heat-cfntools saved
+// those of every resource as the last ones of any too, and read that: with two
+// resources each pass found a change.
+func (r *run) keep(s *subject) error {
+	if len(hooks.Resources(r.Config.Hooks)) > 1 {
+		return r.Cache.SaveResource(s.now.Metadata, s.id)
+	}
+	return r.Cache.Save(s.now.Metadata, s.id)
+}

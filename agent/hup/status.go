@@ -1,0 +1,45 @@
+package hup
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/hooks"
+)
+
+// A HookStatus is how it goes with a hook.
+type HookStatus struct {
+	Hook    string
+	Text    string // in one line, secrets masked
+	Failing bool
+}
+
+// Status tells of hooks what the passes so far have left in the state file.
+func Status(path string, list []hooks.Hook) ([]HookStatus, error) {
+	st, err := loadState(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []HookStatus
+	for _, h := range list {
+		s := st.Hooks[key(h)]
+		status := HookStatus{Hook: h.Name, Failing: s.Error != ""}
+		_, seen := st.Values[key(h)]
+		switch {
+		case s.Error != "" && s.Failures >= maxFailures:
+			status.Text = fmt.Sprintf("failed %d times and is left until the value changes: %s", s.Failures, s.Error)
+		case s.Failures > 0:
+			status.Text = fmt.Sprintf("failed %d times, next try %s: %s", s.Failures, s.Next.Format(time.RFC3339), s.Error)
+		case s.Error != "":
+			status.Text = "failed at " + s.Ran.Format(time.RFC3339) + ": " + s.Error
+		case !s.Ran.IsZero():
+			status.Text = s.Trigger + " done at " + s.Ran.Format(time.RFC3339)
+		case seen:
+			status.Text = "no action yet"
+		default:
+			status.Text = "not looked at yet"
+		}
+		all = append(all, status)
+	}
+	return all, nil
+}
