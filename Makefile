@@ -4,7 +4,10 @@ export CGO_ENABLED ?= 0
 export GORACE ?= atexit_sleep_ms=10
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # HTTP/2 is a third of a megabyte in every guest, and no server of Heat needs it.
-FLAGS = -trimpath -tags nethttpomithttp2
+# Of what a guest pays for every run of a tool, most is pages of the program: they are
+# fewer without inlining, but for the packages that a long run is spent in.
+INLINED = github.com/cfn-agent/cfn-agent/... encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
+FLAGS = -trimpath -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(INLINED))
 LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 5s
 # The race detector needs a C compiler; without one the tests run without it.

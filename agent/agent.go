@@ -4,7 +4,7 @@
 // report of what changed.
 //
 // Each section is a package of its own below this one. Reading the metadata
-// is the work of package metadata; where they come from is not known here.
+// is the work of package metadata; where it comes from is not known here.
 //
 // The order of the sections is the one AWS documents for
 // AWS::CloudFormation::Init: packages, groups, users, sources, files,
@@ -25,6 +25,9 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
+
+// LockPath is the file whose lock a run holds.
+const LockPath = "/run/cfn-init.lock"
 
 // A Run applies configs. System and Fetch must be set.
 type Run struct {
@@ -172,7 +175,8 @@ func (r *Run) step(ctx context.Context, s step) ([]Item, error) {
 	outcomes, err := s.apply(ctx)
 	reboot := errors.Is(err, commands.ErrReboot)
 	if err != nil && !reboot {
-		if cause := context.Cause(ctx); cause != nil {
+		// What was being done when the time ran out is kept where it is said.
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = cause
 		}
 		return []Item{r.failed(s, err, start)}, err

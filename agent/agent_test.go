@@ -11,9 +11,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/commands"
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/retry"
 	"github.com/cfn-agent/cfn-agent/agent/services"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
@@ -94,6 +96,21 @@ func TestApplyStopsAtFailingCommand(t *testing.T) {
 	}
 	if len(items) != 2 || *items[1].ExitCode != 5 || items[1].Error == "" {
 		t.Errorf("items = %+v", items)
+	}
+}
+
+// Of a run whose time ran out in a download it was only said that it had.
+func TestWhatTheTimeRanOutOnIsSaid(t *testing.T) {
+	r, _ := newRun(t)
+	r.Fetch.Retry = retry.Policy{First: time.Hour, Tries: 2}
+	for _, section := range []string{`"files": {"/f": {"source": "http://127.0.0.1:1/f"}}`, `"sources": {"/s": "http://127.0.0.1:1/f"}`} {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("timed out after 8s"))
+		_, err := r.Apply(ctx, configs(t, `{"config": {`+section+`}}`))
+		cancel()
+		const want = "get http://127.0.0.1:1/f: dial tcp 127.0.0.1:1: connect: connection refused; gave up: timed out after 8s"
+		if err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+			t.Errorf("Apply of %s = %v, want %s", section, err, want)
+		}
 	}
 }
 
@@ -190,4 +207,22 @@ func TestReportOutcomes(t *testing.T) {
 	f([]Item{changed, {}, {Degraded: "x"}}, nil, Degraded, "3 items, 1 changed, 1 degraded")
 	f([]Item{changed, {Changed: true, Resumed: true}}, errors.New("secret-value"), Failed, "2 items, 1 changed")
 	f(nil, &metadata.PathError{Path: "p", Err: commands.ErrReboot}, Reboot, "0 items, 0 changed")
+}
+
+// A dry run makes no group, so that it must know which ones would be there
+// when the users' turn comes: those of earlier configs too.
+func TestDryRunForeseesGroupsOfTheSameRun(t *testing.T) {
+	r, _ := newRun(t)
+	r.System.DryRun = true
+	items, err := r.Apply(t.Context(), configs(t, `{"configSets": {"default": ["a", "b"]},
+		"a": {"groups": {"g": {}}, "users": {"u": {"groups": ["g"]}}},
+		"b": {"users": {"v": {"groups": ["g", "u"]}, "w": {"groups": ["absent"]}}}}`))
+	if err != nil || len(items) != 4 {
+		t.Fatalf("Apply = %+v, %v, want 4 items", items, err)
+	}
+	for _, item := range items {
+		if (item.Degraded != "") != (item.Name == "w") {
+			t.Errorf("%s: degraded %q", item.Path, item.Degraded)
+		}
+	}
 }

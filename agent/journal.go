@@ -52,7 +52,7 @@ func NewJournal(path string, plan Plan) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin the journal: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := atomicfile.MkdirPrivate(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("begin the journal: %w", err)
 	}
 	if old, _, err := ResumeJournal(path); err == nil { // for what it sweeps

@@ -25,7 +25,9 @@ const (
 )
 
 // A Report is what a run did, for a program to read. It holds no content of
-// files and no secret.
+// files and no secret. Of a run that resumes another one the items are those
+// of both, and Changed counts what this one changed: an item that has both
+// "changed" and "resumed" was counted by the run that was cut short.
 type Report struct {
 	Version    int       `json:"version"`
 	Outcome    string    `json:"outcome"`
@@ -34,10 +36,10 @@ type Report struct {
 	End        time.Time `json:"end"`
 	Stack      string    `json:"stack,omitempty"`
 	Resource   string    `json:"resource,omitempty"`
-	Metadata   string    `json:"metadata"` // where they came from
+	Metadata   string    `json:"metadata"` // where it came from
 	ConfigSets string    `json:"configsets,omitempty"`
 	DryRun     bool      `json:"dry_run,omitempty"`
-	Changed    int       `json:"changed"` // how many items
+	Changed    int       `json:"changed"` // how many items, but for those with Resumed
 	Degraded   int       `json:"degraded"`
 	Items      []Item    `json:"items"`
 }

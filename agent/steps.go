@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cfn-agent/cfn-agent/agent/accounts"
 	"github.com/cfn-agent/cfn-agent/agent/commands"
@@ -54,9 +55,10 @@ func (r *Run) steps(n int, c metadata.Config, changed *changes) []step {
 			return accounts.ApplyGroup(ctx, r.System, g)
 		})
 	}
+	coming := changed.foresee(c)
 	for _, u := range c.Users {
 		l.addItem(sectionUsers, "", u.Name, func(ctx context.Context) (sys.Outcome, error) {
-			return accounts.ApplyUser(ctx, r.System, u)
+			return accounts.ApplyUser(ctx, r.System, u, coming)
 		})
 	}
 	for _, s := range c.Sources {
@@ -119,6 +121,22 @@ func (l *stepList) addItem(section, manager, name string, apply func(context.Con
 type changes struct {
 	perConfig []services.Changed
 	unitFiles bool
+	coming    accounts.Coming // of the configs whose steps are listed
+}
+
+// foresee adds what a config will make to that of the configs before it, and
+// returns it all. useradd makes a group of each user's name.
+func (c *changes) foresee(config metadata.Config) accounts.Coming {
+	groups := slices.Clone(c.coming.Groups)
+	for _, g := range config.Groups {
+		groups = append(groups, g.Name)
+	}
+	for _, u := range config.Users {
+		groups = append(groups, u.Name)
+	}
+	c.coming.Groups = groups
+	c.coming.Packages = c.coming.Packages || len(config.Packages) > 0
+	return c.coming
 }
 
 func (c *changes) forService(config int) services.Changed {

@@ -47,7 +47,7 @@ func (d Document) authentications() (list []Authentication, warnings []*PathErro
 			list = append(list, a)
 			continue
 		}
-		e.warnf("has an unknown type and is ignored: known are S3 and basic")
+		e.odd("ignored", "has an unknown type: known are S3 and basic")
 	}
 	return list, warnings, nil
 }

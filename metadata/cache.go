@@ -14,8 +14,8 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
 )
 
-// DefaultCacheDir is where the last metadata are kept, as heat-cfntools does.
-// The hook of heat-agents for groups of type cfn-init writes them there for
+// DefaultCacheDir is where the last metadata is kept, as heat-cfntools does.
+// The hook of heat-agents for groups of type cfn-init writes it there for
 // cfn-init to apply; its HEAT_CFN_INIT_LAST_METADATA_DIR names another one.
 const DefaultCacheDir = "/var/cache/heat-cfntools"
 
@@ -25,7 +25,7 @@ var bootFiles = []string{"/var/lib/heat-cfntools/cfn-init-data", "/var/lib/cloud
 
 // A Cache is the directory of the last metadata: last_metadata for any
 // resource, and last_metadata_R for the resource R. Directory and files are
-// for their owner alone, since metadata hold secrets.
+// for their owner alone, since metadata holds secrets.
 type Cache struct {
 	Dir string // as seen from this process
 }
@@ -57,7 +57,7 @@ func (c Cache) Last(resource string) (Document, bool) {
 }
 
 func (c Cache) save(d Document, paths []string) error {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := atomicfile.MkdirPrivate(c.Dir); err != nil {
 		return fmt.Errorf("keep the metadata: %w", err)
 	}
 	var compact bytes.Buffer

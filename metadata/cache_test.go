@@ -39,6 +39,31 @@ func TestCacheKeepsMetadataPrivate(t *testing.T) {
 	}
 }
 
+// In a fresh image /var is for everybody; the directory itself is not, though
+// heat-cfntools made it 0755.
+func TestCacheClosesItsDirectoryAlone(t *testing.T) {
+	root := t.TempDir()
+	c := Cache{filepath.Join(root, DefaultCacheDir)}
+	mode := func(path string) os.FileMode {
+		info, err := os.Stat(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Mode().Perm()
+	}
+	for range 2 {
+		if err := c.Save(parse(t, `{}`), ""); err != nil {
+			t.Fatal(err)
+		}
+		if v, d := mode("var"), mode(DefaultCacheDir); v != 0o755 || d != 0o700 {
+			t.Errorf("modes: %v for /var, %v for the directory, want 0755 and 0700", v, d)
+		}
+		if err := os.Chmod(c.Dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A resource's name must not lead out of the directory.
 func TestCacheNamesFilesSafely(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")

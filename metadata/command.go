@@ -10,14 +10,14 @@ func (n node) commands(c *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	return each(entries, func(e member) error {
 		cmd, err := e.command()
-		if err != nil {
-			return err
+		if err == nil && cmd.Command.Zero() {
+			e.odd("left out", "there is nothing to run: give the entry a command")
 		}
 		c.Commands = append(c.Commands, cmd)
-	}
-	return nil
+		return err
+	})
 }
 
 func (m member) command() (Command, error) {
@@ -83,17 +83,15 @@ func (n node) env() (map[string]string, error) {
 		return nil, err
 	}
 	env := make(map[string]string, len(members))
-	for _, m := range members {
+	return env, each(members, func(m member) (err error) {
 		if m.key == "" || strings.ContainsAny(m.key, "=\x00") {
-			return nil, m.errorf("is not the name of an environment variable")
+			return m.errorf("is not the name of an environment variable")
 		}
 		if m.kind() == 't' || m.kind() == 'f' {
 			env[m.key] = string(m.raw)
-			continue
+			return nil
 		}
-		if env[m.key], err = m.text("a string"); err != nil {
-			return nil, err
-		}
-	}
-	return env, nil
+		env[m.key], err = m.text("a string")
+		return err
+	})
 }

@@ -2,9 +2,12 @@ package metadata
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cfn-agent/cfn-agent/agent/nearest"
 )
 
 const (
@@ -35,13 +38,13 @@ type reference struct {
 }
 
 // Init returns the AWS::CloudFormation::Init section. The error is ErrNoInit
-// when there is none; a *PathError when the section, its configSets, or what
+// when there is none, or nothing in it; a *PathError when the section, its configSets, or what
 // stands under AWS::CloudFormation::Authentication, have a wrong type. The
 // configs themselves are checked by Select.
 func (d Document) Init() (*Init, error) {
 	raw, ok := d.top(InitKey)
 	if !ok {
-		return nil, ErrNoInit
+		return nil, d.noInit()
 	}
 	i := &Init{configs: map[string]json.RawMessage{}}
 	var err error
@@ -53,7 +56,7 @@ func (d Document) Init() (*Init, error) {
 		return nil, err
 	}
 	if len(members) == 0 {
-		return nil, ErrNoInit
+		return nil, &noInit{"the " + InitKey + " section is empty: give it a config"}
 	}
 	for _, m := range members {
 		if m.key != setsKey {
@@ -77,7 +80,7 @@ func (i *Init) Configs() []string { return slices.Clone(i.names) }
 // the set default, which is the config named config when the document has no
 // configSets. A config that stands in several places is returned several
 // times. Errors: an unknown set or config, a set that contains itself, and
-// anything of a wrong type in a selected config.
+// anything wrong in a selected config: all of it, as errors.Join has it.
 func (i *Init) Select(sets string) ([]Config, error) {
 	names, err := i.Expand(sets)
 	if err != nil {
@@ -85,20 +88,24 @@ func (i *Init) Select(sets string) ([]Config, error) {
 	}
 	parsed := map[string]Config{}
 	var configs []Config
+	var errs []error
 	for _, name := range names {
 		c, done := parsed[name]
 		if !done {
-			if c, err = i.Config(name); err != nil {
-				return nil, err
-			}
+			c, err = i.Config(name)
+			errs = append(errs, err)
 			parsed[name] = c
 		}
 		configs = append(configs, c)
 	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
 	return configs, nil
 }
 
-// Config returns one config by its name, checked.
+// Config returns one config by its name, checked. The error joins all that is
+// wrong with it, each a *PathError.
 func (i *Init) Config(name string) (Config, error) {
 	raw, ok := i.configs[name]
 	if !ok {
@@ -107,13 +114,17 @@ func (i *Init) Config(name string) (Config, error) {
 	n := node{path: child("", name), raw: raw, warn: &i.Warnings}
 	c, err := n.config()
 	c.Name = name
+	errs := []error{err}
 	for _, f := range c.Files {
-		if err == nil && f.Authentication != "" && !i.authenticates(f.Authentication) {
-			err = &PathError{Path(name, "files", f.Path, "authentication"),
-				fmt.Errorf("unknown authentication %q: %s has %s", f.Authentication, AuthenticationKey, list(i.authenticationNames()))}
+		if f.Authentication != "" && !i.authenticates(f.Authentication) {
+			errs = append(errs, &PathError{Path(name, "files", f.Path, "authentication"),
+				fmt.Errorf("unknown authentication %q: %s has %s", f.Authentication, AuthenticationKey, list(i.authenticationNames()))})
 		}
 	}
-	return c, err
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, err
+	}
+	return c, nil
 }
 
 func (i *Init) authenticates(name string) bool {
@@ -136,8 +147,8 @@ func (i *Init) Expand(sets string) ([]string, error) {
 			return nil, fmt.Errorf("unknown configSet %s: the metadata has no configSets", strings.Join(wanted, ","))
 		}
 		if _, ok := i.configs[defaultConfig]; !ok {
-			return nil, fmt.Errorf("the metadata has neither configSets nor a config named %q: its configs are %s",
-				defaultConfig, list(i.names))
+			return nil, fmt.Errorf("the metadata has neither configSets nor a config named %q: its configs are %s%s",
+				defaultConfig, list(i.names), i.meant())
 		}
 		return []string{defaultConfig}, nil
 	}
@@ -160,6 +171,18 @@ func (i *Init) Expand(sets string) ([]string, error) {
 		return nil, fmt.Errorf("configSets %s hold no config", strings.Join(wanted, ", "))
 	}
 	return names, nil
+}
+
+// meant is a hint at a config, or the sets, under a mistyped name.
+func (i *Init) meant() string {
+	for _, word := range []string{defaultConfig, setsKey} {
+		for _, name := range i.names {
+			if nearest.Word(name, []string{word}, 2) != "" {
+				return ": did you mean " + word + "?"
+			}
+		}
+	}
+	return ""
 }
 
 // maxConfigs bounds what nested sets can grow to: each level may double it.

@@ -51,6 +51,8 @@ func TestSelectRefusesBeforeAnythingRuns(t *testing.T) {
 		}
 	}
 	f(`{"other": {}}`, "", `neither configSets nor a config named "config": its configs are other`)
+	f(`{"configs": {}}`, "", `its configs are configs: did you mean config?`)
+	f(`{"configsets": {}, "a": {}}`, "", `its configs are configsets, a: did you mean configSets?`)
 	f(`{"config": {}}`, "x", "unknown configSet x: the metadata has no configSets")
 	f(`{"configSets": {"a": ["c"]}, "c": {}}`, "", `unknown configSet "default": the metadata has a: name one with --configsets`)
 	f(`{"configSets": {"a": ["c"]}, "c": {}}`, "a,b", `unknown configSet "b"`)

@@ -2,11 +2,17 @@ package metadata
 
 import (
 	"cmp"
+	"errors"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/pattern"
 )
+
+// scheme is what begins a URL (RFC 3986, 3.1).
+var scheme = pattern.Lazy{Expr: `^[A-Za-z][A-Za-z0-9+.-]*:`}
 
 var sections = []string{"packages", "groups", "users", "sources", "files", "commands", "services"}
 
@@ -17,61 +23,63 @@ func (n node) config() (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	for _, m := range members {
+	err = each(members, func(m member) error {
 		switch m.key {
 		case "packages":
-			err = m.packages(&c)
+			return m.packages(&c)
 		case "groups":
-			err = m.groups(&c)
+			return m.groups(&c)
 		case "users":
-			err = m.users(&c)
+			return m.users(&c)
 		case "sources":
-			err = m.sources(&c)
+			return m.sources(&c)
 		case "files":
-			err = m.files(&c)
+			return m.files(&c)
 		case "commands":
-			err = m.commands(&c)
+			return m.commands(&c)
 		case "services":
-			err = m.services(&c)
-		default:
-			m.unknown(sections)
+			return m.services(&c)
 		}
-		if err != nil {
-			return Config{}, err
-		}
-	}
-	return c, nil
+		m.unknown(sections)
+		return nil
+	})
+	return c, err
 }
 
 // managerRank is the order of package managers that AWS documents, local
 // package files first: "rpm, yum/apt, and then rubygems and python".
 var managerRank = []string{"dpkg", "rpm", "apt", "yum", "dnf", "zypper"}
 
+// packageManagers are those that something here installs with.
+var packageManagers = []string{"apt", "dnf", "dpkg", "python", "rpm", "rubygems", "yum", "zypper"}
+
 func (n node) packages(c *Config) error {
 	managers, err := n.members("an object of package managers")
 	if err != nil {
 		return err
 	}
-	for _, m := range managers {
+	err = each(managers, func(m member) error {
 		set := PackageSet{Manager: m.key}
 		entries, err := m.members(`an object of packages, such as {"httpd": []}`)
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
+		err = each(entries, func(e member) error {
 			p, err := e.pkg()
-			if err != nil {
-				return err
-			}
 			set.Packages = append(set.Packages, p)
-		}
+			return err
+		})
 		c.Packages = append(c.Packages, set)
-	}
+		if len(entries) > 0 && !slices.Contains(packageManagers, m.key) {
+			m.odd("its packages are left out", "unknown package manager: known are %s", strings.Join(packageManagers, ", "))
+		}
+		return err
+	})
 	slices.SortStableFunc(c.Packages, func(a, b PackageSet) int {
 		return cmp.Or(cmp.Compare(rank(a.Manager), rank(b.Manager)),
 			cmp.Compare(strings.ToLower(a.Manager), strings.ToLower(b.Manager)))
 	})
-	return nil
+	return err
 }
 
 func rank(manager string) int {
@@ -91,17 +99,19 @@ func (m member) pkg() (Package, error) {
 		if err != nil {
 			return p, err
 		}
-		for _, e := range members {
+		err = each(members, func(e member) (err error) {
 			switch e.key {
 			case "version":
 				versions = e.node
 			case "venv":
-				if p.Venv, err = e.text("the path of a virtual environment"); err != nil {
-					return p, err
-				}
+				p.Venv, err = e.text("the path of a virtual environment")
 			default:
 				e.unknown([]string{"version", "venv"})
 			}
+			return err
+		})
+		if err != nil {
+			return p, err
 		}
 	}
 	list, err := versions.texts(want)
@@ -124,15 +134,12 @@ func (n node) groups(c *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	return each(entries, func(e member) error {
 		g := Group{Name: e.key}
 		err := e.fields(fields{"gid": func(n node) (err error) { g.GID, err = n.id(); return }})
-		if err != nil {
-			return err
-		}
 		c.Groups = append(c.Groups, g)
-	}
-	return nil
+		return err
+	})
 }
 
 func (n node) users(c *Config) error {
@@ -140,19 +147,16 @@ func (n node) users(c *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	return each(entries, func(e member) error {
 		u := User{Name: e.key}
 		err := e.fields(fields{
 			"uid":     func(n node) (err error) { u.UID, err = n.id(); return },
 			"groups":  func(n node) (err error) { u.Groups, err = n.texts("a list of groups"); return },
 			"homeDir": func(n node) (err error) { u.Home, err = n.absolute("the path of a directory"); return },
 		})
-		if err != nil {
-			return err
-		}
 		c.Users = append(c.Users, u)
-	}
-	return nil
+		return err
+	})
 }
 
 func (n node) sources(c *Config) error {
@@ -160,10 +164,10 @@ func (n node) sources(c *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	return each(entries, func(e member) (err error) {
 		const want = "the URL or path of an archive"
 		s := Source{Dir: e.key}
-		if s.URL, err = e.text(want); err != nil {
+		if s.URL, err = e.location(want); err != nil {
 			return err
 		}
 		if !path.IsAbs(s.Dir) {
@@ -173,8 +177,8 @@ func (n node) sources(c *Config) error {
 			return e.wrong(want)
 		}
 		c.Sources = append(c.Sources, s)
-	}
-	return nil
+		return nil
+	})
 }
 
 func (n node) services(c *Config) error {
@@ -182,25 +186,27 @@ func (n node) services(c *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range managers {
+	return each(managers, func(m member) error {
 		set := ServiceSet{Manager: m.key}
 		entries, err := m.members("an object of services")
 		if err != nil {
 			return err
 		}
-		for _, e := range entries {
+		err = each(entries, func(e member) error {
 			s := Service{Name: e.key}
-			if err := e.fields(s.fields()); err != nil {
-				return err
-			}
+			err := e.fields(s.fields())
 			if strings.TrimSpace(s.Name) == "" || strings.ContainsAny(s.Name, "/\n") || s.Name[0] == '-' {
-				return e.errorf("is not the name of a service")
+				err = errors.Join(err, e.errorf("is not the name of a service"))
 			}
 			set.Services = append(set.Services, s)
-		}
+			return err
+		})
 		c.Services = append(c.Services, set)
-	}
-	return nil
+		if len(entries) > 0 && m.key != "systemd" && m.key != "sysvinit" {
+			m.odd("its services are left out", "unknown service manager: known are systemd and sysvinit")
+		}
+		return err
+	})
 }
 
 func (s *Service) fields() fields {
@@ -218,12 +224,13 @@ func (s *Service) fields() fields {
 		"packages": func(n node) error {
 			managers, err := n.members("an object of package managers and lists of packages")
 			s.Packages = map[string][]string{}
-			for _, m := range managers {
-				if s.Packages[m.key], err = m.texts("a list of packages"); err != nil {
-					return err
-				}
+			if err != nil {
+				return err
 			}
-			return err
+			return each(managers, func(m member) (err error) {
+				s.Packages[m.key], err = m.texts("a list of packages")
+				return err
+			})
 		},
 	}
 }
@@ -236,17 +243,13 @@ func (n node) fields(f fields) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range members {
-		read, ok := f[m.key]
-		if !ok {
-			m.unknown(f.keys())
-			continue
+	return each(members, func(m member) error {
+		if read, ok := f[m.key]; ok {
+			return read(m.node)
 		}
-		if err := read(m.node); err != nil {
-			return err
-		}
-	}
-	return nil
+		m.unknown(f.keys())
+		return nil
+	})
 }
 
 func (f fields) keys() []string {
@@ -278,6 +281,19 @@ func (n node) absolute(want string) (string, error) {
 		err = n.errorf("%q is a relative path: write it from the root, such as /%s", s, s)
 	}
 	return s, err
+}
+
+// location reads a URL, or an absolute path.
+func (n node) location(want string) (string, error) {
+	s, err := n.text(want)
+	if err != nil {
+		return "", err
+	}
+	trimmed := strings.TrimSpace(s)
+	if trimmed != "" && !path.IsAbs(trimmed) && !scheme.Regexp().MatchString(trimmed) {
+		return s, n.errorf("is neither a URL nor an absolute path: it must be %s", want)
+	}
+	return s, nil
 }
 
 // duration reads a time: a number is seconds, a string may have a unit.

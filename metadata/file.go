@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"path"
 	"strings"
 	"unicode/utf16"
+
+	"github.com/cfn-agent/cfn-agent/agent/mustache"
 )
 
 func (n node) files(c *Config) error {
@@ -14,14 +17,11 @@ func (n node) files(c *Config) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
+	return each(entries, func(e member) error {
 		f, err := e.file()
-		if err != nil {
-			return err
-		}
 		c.Files = append(c.Files, f)
-	}
-	return nil
+		return err
+	})
 }
 
 func (m member) file() (File, error) {
@@ -37,7 +37,7 @@ func (m member) file() (File, error) {
 	err := m.fields(fields{
 		"content":        func(n node) error { content = n; return nil },
 		"encoding":       text(&encoding, "plain or base64"),
-		"source":         text(&f.Source, "a URL"),
+		"source":         func(n node) (err error) { f.Source, err = n.location("a URL"); return },
 		"sha256":         func(n node) (err error) { f.SHA256, err = n.sha256(); return },
 		"mode":           func(n node) (err error) { f.Mode, err = n.mode(); return },
 		"owner":          text(&f.Owner, "the name of a user"),
@@ -51,20 +51,33 @@ func (m member) file() (File, error) {
 			return decodeNumbers(n.raw, &f.Context)
 		},
 	})
+	if !content.null() {
+		var wrong error
+		f.HasContent = true
+		if f.Content, wrong = content.content(encoding); wrong == nil && f.HasContext {
+			wrong = content.template(f.Content)
+		}
+		err = errors.Join(err, wrong)
+	}
 	if err != nil {
 		return f, err
 	}
-	if !content.null() {
-		f.HasContent = true
-		if f.Content, err = content.content(encoding); err != nil {
-			return f, err
-		}
-	}
 	if f.HasContent && f.Source != "" {
-		m.warnf("has both content and source: the content is used")
+		m.odd("the content is used", "has both content and source")
 		f.Source = ""
 	}
+	if !f.HasContent && f.Source == "" {
+		m.odd("left out", "a file needs content or a source")
+	}
 	return f, m.checkSymlink(&f)
+}
+
+// template checks the syntax of content that is to be rendered.
+func (n node) template(text []byte) error {
+	if err := mustache.Check(string(text)); err != nil {
+		return n.errorf("%w", err)
+	}
+	return nil
 }
 
 // decodeNumbers decodes an object, numbers as they are written.
@@ -79,7 +92,7 @@ func (m member) checkSymlink(f *File) error {
 		return nil
 	}
 	if f.Mode.Bits != 0 {
-		m.warnf("the last digits of the mode are ignored: a symbolic link has none")
+		m.odd("ignored", "the last digits of the mode mean nothing: a symbolic link has none")
 	}
 	if f.HasContent && (len(f.Content) == 0 || bytes.ContainsAny(f.Content, "\x00")) {
 		return m.errorf("a symbolic link (mode 120...) needs the path it points to as its content")

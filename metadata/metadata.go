@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Keys of the sections of a resource's metadata that this package reads.
@@ -25,7 +26,8 @@ const (
 )
 
 // ErrNoInit says that a document has no AWS::CloudFormation::Init section, or
-// an empty one: there is nothing to apply.
+// an empty one: there is nothing to apply. An error that is ErrNoInit may have
+// a text of its own, which says what the document looks like instead.
 var ErrNoInit = errors.New("the metadata has no " + InitKey + " section: add one to the resource's Metadata in the template")
 
 // A Fetcher gets the metadata of one resource from where it is kept.
@@ -40,7 +42,7 @@ type Document struct {
 	raw    json.RawMessage
 }
 
-// PathError tells where in the metadata something is wrong.
+// PathError tells where in the metadata something is wrong, or only odd.
 type PathError struct {
 	Path string // in the form config.files["/etc/motd"].mode
 	Err  error
@@ -52,9 +54,31 @@ func (e *PathError) Error() string { return e.Path + ": " + e.Err.Error() }
 // Unwrap returns what is wrong at the path.
 func (e *PathError) Unwrap() error { return e.Err }
 
+// Warning is the Error of one of Init.Warnings, and what is made of it by who
+// goes on: "config.fils: unknown key (did you mean files?): ignored".
+func (e *PathError) Warning() string {
+	if odd, ok := errors.AsType[*oddity](e.Err); ok {
+		return e.Error() + ": " + odd.then
+	}
+	return e.Error()
+}
+
+// LeftOut says of one of Init.Warnings that something is left out for it,
+// which whoever applies the config will say too.
+func (e *PathError) LeftOut() bool {
+	odd, ok := errors.AsType[*oddity](e.Err)
+	return ok && strings.HasSuffix(odd.then, "left out")
+}
+
+// An oddity is odd, but no reason to stop.
+type oddity struct{ what, then string }
+
+func (o *oddity) Error() string { return o.what }
+
 // Parse reads a document: one JSON object, in UTF-8. A JSON string is taken
 // to hold the object, as AWS CloudFormation sends it. The error says at which
-// line and column the text stops being JSON, and never quotes it.
+// line and column the text stops being JSON, and quotes nothing of it but
+// punctuation.
 func Parse(data []byte) (Document, error) {
 	data = bytes.TrimPrefix(bytes.TrimSpace(data), []byte("\xef\xbb\xbf"))
 	if len(data) == 0 {
@@ -65,13 +89,15 @@ func Parse(data []byte) (Document, error) {
 		if err := json.Unmarshal(data, &text); err != nil {
 			return Document{}, syntaxError(data, err)
 		}
-		data = bytes.TrimSpace([]byte(text))
+		if data = bytes.TrimSpace([]byte(text)); len(data) == 0 {
+			return Document{}, errors.New("the metadata is empty")
+		}
 	}
 	if !json.Valid(data) {
 		var v any
 		return Document{}, syntaxError(data, json.Unmarshal(data, &v))
 	}
-	if len(data) == 0 || data[0] != '{' {
+	if data[0] != '{' {
 		return Document{}, fmt.Errorf("the metadata is %s: it must be a JSON object", kindOf(data))
 	}
 	return Document{raw: data}, nil
@@ -98,24 +124,4 @@ func canonical(raw []byte) []byte {
 		return raw
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-func syntaxError(data []byte, err error) error {
-	offset := int64(len(data))
-	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
-		offset = min(se.Offset, offset)
-	}
-	before := data[:offset]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	column := len(before) - bytes.LastIndexByte(before, '\n') - 1
-	return fmt.Errorf("the metadata is not JSON: line %d, column %d: %s", line, column, reason(err))
-}
-
-// reason is a syntax error's text without the character it quotes, which may
-// be part of a secret.
-func reason(err error) string {
-	if err == nil || err.Error() == "unexpected end of JSON input" {
-		return "the text ends too early"
-	}
-	return "not what JSON allows there"
 }

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -48,11 +49,11 @@ func corpus(t testing.TB) []string {
 func TestParseRefusesWithPosition(t *testing.T) {
 	tests := map[string]struct{ text, want string }{
 		"empty":         {" \n", "the metadata is empty"},
+		"empty string":  {`" "`, "the metadata is empty"},
 		"list":          {"[]", "the metadata is a list: it must be a JSON object"},
 		"cut short":     {`{"a": {"b": 1`, "line 1, column 13: the text ends too early"},
-		"bad character": {"{\n \"a\": xsecret}", "line 2, column 7: not what JSON allows there"},
-		"html":          {"<html>", "line 1, column 1: not what JSON allows there"},
-		"two documents": {"{} {}", "line 1, column 4: not what JSON allows there"},
+		"bad character": {"{\n \"a\": xsecret}", "line 2, column 7: a value belongs here"},
+		"two documents": {"{} {}", "line 1, column 4: '{' where nothing more belongs"},
 		"string inside": {`"[1]"`, "the metadata is a list: it must be a JSON object"},
 	}
 	for name, tt := range tests {
@@ -87,10 +88,32 @@ func TestCanonicalIsTheSameForTheSameMeaning(t *testing.T) {
 
 func TestInitAbsent(t *testing.T) {
 	for _, text := range []string{`{}`, `{"AWS::CloudFormation::Init": {}}`, `{"AWS::CloudFormation::Init": null}`} {
-		if _, err := parse(t, text).Init(); err != ErrNoInit {
+		if _, err := parse(t, text).Init(); !errors.Is(err, ErrNoInit) {
 			t.Errorf("Init of %s = %v, want ErrNoInit", text, err)
 		}
 	}
+}
+
+// A document that is not what it should be most often is something near it.
+func TestInitAbsentSaysWhatTheDocumentIs(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		_, err := parse(t, text).Init()
+		if !errors.Is(err, ErrNoInit) || err.Error() != want {
+			t.Errorf("Init of %s = %v\nwant an ErrNoInit: %s", text, err, want)
+		}
+	}
+	const none = "the metadata has no AWS::CloudFormation::Init section"
+	f(`{"a": 1}`, none+": add one to the resource's Metadata in the template")
+	f(`{"AWS::CloudFormation::Init": {}}`, "the AWS::CloudFormation::Init section is empty: give it a config")
+	f(`{"AWS::CloudFormation::Init": null}`, "the AWS::CloudFormation::Init section is empty: give it a config")
+	f(`{"AWS::Cloudformation::init": {"config": {}}}`, none+`, but "AWS::Cloudformation::init": did you mean AWS::CloudFormation::Init?`)
+	f(`{"AWS:CloudFormation:Init": {"config": {}}}`, none+`, but "AWS:CloudFormation:Init": did you mean AWS::CloudFormation::Init?`)
+	f(`{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {}}`, "this is a template: give the Metadata of one of its resources")
+	f(`{"heat_template_version": "2018-08-31", "resources": {}}`, "this is a template: give the Metadata of one of its resources")
+	f(`{"config": {"files": {}}}`, none+": config is to stand under it")
+	f(`{"configSets": {}, "a": {}}`, none+": configSets is to stand under it")
+	f(`{"files": {}}`, none+": files is to stand in a config under it")
 }
 
 // heat-cfntools died with a traceback when AWS::CloudFormation::Init, or a
@@ -195,18 +218,22 @@ func TestBoolean(t *testing.T) {
 }
 
 func TestUnknownKeysAreWarnedWithPathAndNearest(t *testing.T) {
-	_, warnings, err := configOf(t, `{"file": {}, "files": {"/etc/x": {"content": "", "mod": "000644"}}, "services": {"systemd": {"s": {"commnads": []}}}}`)
+	_, warnings, err := configOf(t, `{"file": {}, "files": {"/etc/x": {"content": "", "mod": "000644"}}, "services": {"systemd": {"s": {"commnads": [], "zzz": 1}}}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
-		"config.file: is an unknown key and is ignored: did you mean files?",
-		`config.files["/etc/x"].mod: is an unknown key and is ignored: did you mean mode?`,
-		"config.services.systemd.s.commnads: is an unknown key and is ignored: did you mean commands?",
+		"config.file: unknown key (did you mean files?)",
+		`config.files["/etc/x"].mod: unknown key (did you mean mode?)`,
+		"config.services.systemd.s.commnads: unknown key (did you mean commands?)",
+		"config.services.systemd.s.zzz: unknown key (known are commands, enabled, ensureRunning, files, groups, packages, sources, users)",
 	}
 	var got []string
 	for _, w := range warnings {
 		got = append(got, w.Error())
+		if want := w.Error() + ": ignored"; w.Warning() != want {
+			t.Errorf("Warning() = %q, want %q", w.Warning(), want)
+		}
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("warnings %q\nwant %q", got, want)
@@ -338,7 +365,11 @@ func FuzzDocument(f *testing.F) {
 		}
 		for _, name := range i.Configs() {
 			if _, err := i.Config(name); err != nil && strings.Contains(err.Error(), "\n") {
-				t.Errorf("error of several lines: %q", err)
+				for _, line := range strings.Split(err.Error(), "\n") {
+					if !strings.Contains(line, ": ") {
+						t.Errorf("line without a path: %q", err)
+					}
+				}
 			}
 		}
 		_, _ = i.Select("")

@@ -58,8 +58,9 @@ func (n node) errorf(format string, args ...any) error {
 	return &PathError{n.path, fmt.Errorf(format, args...)}
 }
 
-func (n node) warnf(format string, args ...any) {
-	*n.warn = append(*n.warn, &PathError{n.path, fmt.Errorf(format, args...)})
+// odd adds a warning: what is odd, and what is made of it.
+func (n node) odd(then, format string, args ...any) {
+	*n.warn = append(*n.warn, &PathError{n.path, &oddity{fmt.Sprintf(format, args...), then}})
 }
 
 // wrong says that a value has the wrong type, and what it must be.
@@ -120,7 +121,7 @@ func (n node) members(want string) ([]member, error) {
 		}
 		m := member{key, node{path: child(n.path, key), raw: raw, warn: n.warn}}
 		if i, twice := index[key]; twice {
-			m.warnf("stands twice: the last one counts")
+			m.odd("the last one counts", "stands twice")
 			list[i] = m
 			continue
 		}
@@ -253,7 +254,7 @@ func (n node) boolean() (*bool, error) {
 			value = true
 		case "false", "no", "n", "0", "", "none":
 		default:
-			n.warnf("%q counts as false: write true or false", s)
+			n.odd("taken for false", "%q is neither true nor false", s)
 		}
 	}
 	return &value, nil
@@ -261,9 +262,19 @@ func (n node) boolean() (*bool, error) {
 
 // unknown warns of a key that nothing reads, naming the nearest that is read.
 func (m member) unknown(known []string) {
+	hint := "known are " + strings.Join(known, ", ")
 	if near := nearest.Word(m.key, known, 2); near != "" {
-		m.warnf("is an unknown key and is ignored: did you mean %s?", near)
-		return
+		hint = "did you mean " + near + "?"
 	}
-	m.warnf("is an unknown key and is ignored: known are %s", strings.Join(known, ", "))
+	m.odd("ignored", "unknown key (%s)", hint)
+}
+
+// each reads every member, and returns all that is wrong with them: each
+// error is a *PathError of its own.
+func each(members []member, read func(member) error) error {
+	var errs []error
+	for _, m := range members {
+		errs = append(errs, read(m))
+	}
+	return errors.Join(errs...)
 }

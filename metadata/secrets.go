@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/cfn-agent/cfn-agent/agent/pattern"
 )
@@ -12,7 +13,7 @@ var (
 	secretName  = pattern.Lazy{Expr: `(?i)pass|secret|token|key|credential`}
 	inlineValue = pattern.Lazy{Expr: `(?m)AWSSecretKey\s*=\s*['"]?([^\s'"]+)`}
 	// Of the Authentication section, what says where it applies is no secret.
-	openAuth = map[string]bool{"type": true, "uris": true, "buckets": true, "endpoint": true}
+	openAuth = []string{"type", "uris", "buckets", "endpoint"}
 )
 
 // Secrets returns the values that must not be shown: every string and number
@@ -42,7 +43,7 @@ func (d Document) Secrets() []string {
 		for _, e := range entries {
 			fields, _ := e.(map[string]any)
 			for name, v := range fields {
-				if s, ok := v.(string); ok && !openAuth[name] {
+				if s, ok := v.(string); ok && !slices.Contains(openAuth, name) {
 					found = append(found, s)
 				}
 			}

@@ -130,7 +130,7 @@ func TestApplyUser(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tr := newTree(t, nil)
-			got, err := ApplyUser(t.Context(), tr.System, tt.user)
+			got, err := ApplyUser(t.Context(), tr.System, tt.user, Coming{})
 			if err != nil {
 				t.Fatalf("ApplyUser(%+v) failed: %v", tt.user, err)
 			}
@@ -145,7 +145,7 @@ func TestApplyUser(t *testing.T) {
 func TestApplyUserDebianHasNologinElsewhere(t *testing.T) {
 	tr := newTree(t, nil)
 	write(t, tr.Root+"/usr/sbin/nologin", "")
-	if _, err := ApplyUser(t.Context(), tr.System, metadata.User{Name: "new"}); err != nil {
+	if _, err := ApplyUser(t.Context(), tr.System, metadata.User{Name: "new"}, Coming{}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "useradd --prefix ROOT --shell /usr/sbin/nologin -- new"; !slices.Equal(tr.ran, []string{want}) {
@@ -156,7 +156,7 @@ func TestApplyUserDebianHasNologinElsewhere(t *testing.T) {
 func TestDryRunRunsNothing(t *testing.T) {
 	tr := newTree(t, nil)
 	tr.DryRun = true
-	got, err := ApplyUser(t.Context(), tr.System, metadata.User{Name: "web", UID: "7", Groups: []string{"adm"}})
+	got, err := ApplyUser(t.Context(), tr.System, metadata.User{Name: "web", UID: "7", Groups: []string{"adm"}}, Coming{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +165,28 @@ func TestDryRunRunsNothing(t *testing.T) {
 	if len(tr.ran) > 0 {
 		t.Errorf("a dry run ran %q, want nothing", tr.ran)
 	}
+}
+
+// useradd fails on a group that is not there; a dry run foresees it, unless
+// an earlier item may make it.
+func TestDryRunForeseesAbsentGroups(t *testing.T) {
+	f := func(user metadata.User, coming Coming, action, degraded string) {
+		t.Helper()
+		tr := newTree(t, nil)
+		tr.DryRun = true
+		got, err := ApplyUser(t.Context(), tr.System, user, coming)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "ApplyUser", got, sys.Outcome{Name: user.Name, Action: action, Changed: true, Trigger: true, Degraded: degraded})
+	}
+	fresh := metadata.User{Name: "new", Groups: []string{"wheel", "docker", "77"}}
+	there := metadata.User{Name: "web", Groups: []string{"wheel", "docker"}}
+	const degraded = "there is no group docker yet, and nothing here makes it: add it to the groups section"
+	f(fresh, Coming{}, "create with groups wheel, docker, 77", degraded)
+	f(there, Coming{}, "add to groups docker", degraded)
+	f(fresh, Coming{Groups: []string{"docker"}}, "create with groups wheel, docker, 77", "")
+	f(there, Coming{Packages: true}, "add to groups docker (there is no group docker yet)", "")
 }
 
 // heat-cfntools ended with a traceback when groupadd was not installed, and
@@ -218,7 +240,7 @@ esac`)
 	stub(t, dir, "id", `echo 7000 7002`)
 	stub(t, dir, "usermod", `exit 1`)
 	s := &sys.System{Run: sys.Exec, Environ: []string{"PATH=" + dir + ":/usr/bin:/bin"}, Log: slog.New(slog.DiscardHandler)}
-	got, err := ApplyUser(t.Context(), s, metadata.User{Name: "ldapuser", UID: "7001", Groups: []string{"ldapops", "ldapstaff"}})
+	got, err := ApplyUser(t.Context(), s, metadata.User{Name: "ldapuser", UID: "7001", Groups: []string{"ldapops", "ldapstaff"}}, Coming{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +265,7 @@ func TestRealTools(t *testing.T) {
 			{Name: "app", UID: "701", Groups: []string{"wheel", "4"}, Home: "/srv/app"},
 			{Name: "web", Groups: []string{"adm"}},
 		} {
-			u, err := ApplyUser(t.Context(), tr.System, user)
+			u, err := ApplyUser(t.Context(), tr.System, user, Coming{})
 			if err != nil || u.Degraded != "" || u.Changed != changed {
 				t.Errorf("ApplyUser(%s) = %+v, %v, want changed %v", user.Name, u, err, changed)
 			}

@@ -16,9 +16,9 @@ import (
 // ApplyUser makes a user that is not there, with a shell that lets nobody log
 // in. A user that is there is added to those of its groups it is not in and is
 // taken from none; a number or home other than the one asked for stays, and
-// the outcome is degraded, as it is when a tool fails. The error is that of
-// ctx.
-func ApplyUser(ctx context.Context, s *sys.System, u metadata.User) (sys.Outcome, error) {
+// the outcome is degraded, as it is when a tool fails. In a dry run it is
+// degraded when a group is neither there nor coming. The error is that of ctx.
+func ApplyUser(ctx context.Context, s *sys.System, u metadata.User, coming Coming) (sys.Outcome, error) {
 	out := sys.Outcome{Name: u.Name}
 	err := checkName("user", u.Name)
 	for _, g := range u.Groups {
@@ -33,12 +33,42 @@ func ApplyUser(ctx context.Context, s *sys.System, u metadata.User) (sys.Outcome
 	fields, err := s.Passwd(ctx, u.Name)
 	switch {
 	case err == nil:
-		return update(ctx, s, u, fields)
+		out, err := update(ctx, s, u, fields)
+		return coming.check(ctx, s, u, out), err
 	case !unknown(err):
 		return out, err
 	}
 	out.Action = "create" + details(u)
+	out = coming.check(ctx, s, u, out)
 	return change(ctx, s, out, "useradd", createArgs(ctx, s, u))
+}
+
+// A Coming is what earlier items of a run make: of interest to a dry run,
+// which makes nothing. The zero value is nothing.
+type Coming struct {
+	Groups   []string
+	Packages bool // they may bring groups, nobody knows which
+}
+
+// check tells, in a dry run, of groups of a user that are not there.
+func (c Coming) check(ctx context.Context, s *sys.System, u metadata.User, out sys.Outcome) sys.Outcome {
+	if !s.DryRun {
+		return out
+	}
+	var absent []string
+	for _, g := range u.Groups {
+		if _, err := s.GID(ctx, g); unknown(err) && !slices.Contains(c.Groups, g) {
+			absent = append(absent, g)
+		}
+	}
+	switch text := "there is no group " + strings.Join(absent, ", ") + " yet"; {
+	case len(absent) == 0:
+	case c.Packages:
+		out.Action += " (" + text + ")"
+	default:
+		out.Degraded = join(out.Degraded, text+", and nothing here makes it: add it to the groups section")
+	}
+	return out
 }
 
 func createArgs(ctx context.Context, s *sys.System, u metadata.User) []string {

@@ -12,8 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
@@ -35,7 +35,7 @@ var ErrReboot = errors.New("the command asks to go on after the next boot")
 // Options are the same for all commands of a run. The zero value is of use.
 type Options struct {
 	Timeout time.Duration // of a command without its own; 0: DefaultTimeout; metadata.NoTimeout: none
-	Output  io.Writer     // gets what commands write as it comes, secrets masked; nil: nowhere
+	Output  io.Writer     // gets what commands write as it comes, secrets masked, between lines that say of which; nil: nowhere
 	LogPath string        // where Output can be read, for messages; may be empty
 	Verbose bool          // say in messages what was run, not only its name
 }
@@ -50,27 +50,45 @@ type FailedError struct {
 	LogPath string   // where all it wrote is; may be empty
 }
 
-// Error has a line of what happened, then those of the command.
+// Error has a line of what happened, then those of the command. It does not
+// name the command: whoever shows it says where in the metadata it is.
 func (e *FailedError) Error() string {
-	text := "command " + shownName(e.Name)
+	text := e.reason()
 	if e.Command != "" {
-		text += " (" + e.Command + ")"
+		text += " (it ran: " + e.Command + ")"
 	}
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	} else {
-		text += fmt.Sprintf(" ended with exit status %d", e.Status)
+	if len(e.Tail) == 0 {
+		return text + e.silence()
 	}
-	if len(e.Tail) > 0 {
-		text += "; the last it wrote:"
-		for _, line := range e.Tail {
-			text += "\n    " + line
-		}
-		if e.LogPath != "" {
-			text += "\n  all of it is in " + e.LogPath
-		}
+	text += "; the last it wrote:"
+	for _, line := range e.Tail {
+		text += "\n    " + line
+	}
+	if e.LogPath != "" {
+		text += "\n  all of it is in " + e.LogPath
 	}
 	return text
+}
+
+func (e *FailedError) reason() string { return strings.TrimLeft(ending(e.Status, e.Err), ": ") }
+
+// ending goes on with a sentence that begins with a command.
+func ending(status int, err error) string {
+	if err != nil {
+		return ": " + err.Error()
+	}
+	return fmt.Sprintf(" ended with exit status %d", status)
+}
+
+// silence says that there is nothing to look for, of a command that ran.
+func (e *FailedError) silence() string {
+	switch {
+	case e.Err != nil && !errors.Is(e.Err, sys.ErrTimeout):
+		return ""
+	case e.LogPath != "":
+		return "; it wrote nothing to " + e.LogPath
+	}
+	return "; it wrote nothing"
 }
 
 // shownName is a name as it is, or quoted when it would not be read as one.
@@ -106,8 +124,8 @@ func Apply(ctx context.Context, s *sys.System, c metadata.Command, o Options) (s
 	r := &runner{System: s, Options: o, command: c}
 	err := r.prepare(ctx)
 	if err == nil {
-		if info, statErr := os.Stat(r.dir); r.dir != "" && (statErr != nil || !info.IsDir()) {
-			out.Degraded = fmt.Sprintf("its directory %s does not exist: the command was skipped", c.Dir)
+		if why := r.noDir(ctx); why != "" {
+			out.Degraded = "its directory " + c.Dir + " " + why + ": the command was skipped"
 			return out, nil
 		}
 		out.Skipped, err = r.test(ctx)
@@ -116,7 +134,7 @@ func Apply(ctx context.Context, s *sys.System, c metadata.Command, o Options) (s
 		}
 	}
 	if err == nil {
-		err = r.run(ctx, c.Command)
+		err = r.run(ctx, "command ", c.Command)
 	}
 	if ctx.Err() != nil {
 		return out, context.Cause(ctx)
@@ -142,7 +160,7 @@ func finish(ctx context.Context, s *sys.System, c metadata.Command, out sys.Outc
 		return out, err
 	}
 	if isFailure {
-		s.Log.Warn("command failed, as it may", "name", c.Name, "status", status)
+		s.Log.Warn("command " + shownName(c.Name) + ending(status, failed.Err) + ": errors are ignored, going on")
 	}
 	out.Changed, out.Trigger = true, true
 	if c.WaitForever {

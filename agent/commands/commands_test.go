@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +24,10 @@ func system(environ ...string) *sys.System {
 
 func shell(line string) metadata.CommandLine { return metadata.CommandLine{Shell: line} }
 
-// run applies a command that is to succeed and returns what it wrote.
+var ourLine = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ((test of )?command \S+( started| ended with exit status \d+|: .*))\n`)
+
+// run applies a command that is to succeed and returns what it wrote, without
+// the lines around it.
 func run(t *testing.T, s *sys.System, c metadata.Command) (sys.Outcome, string) {
 	t.Helper()
 	var log bytes.Buffer
@@ -31,7 +35,7 @@ func run(t *testing.T, s *sys.System, c metadata.Command) (sys.Outcome, string) 
 	if err != nil {
 		t.Fatalf("Apply(%+v) failed: %v", c, err)
 	}
-	return out, log.String()
+	return out, ourLine.ReplaceAllString(log.String(), "")
 }
 
 func TestRuns(t *testing.T) {
@@ -111,6 +115,9 @@ func TestNothingRunIsDegradedAndWasSuccessInHeatCfntools(t *testing.T) {
 	f(metadata.Command{Test: shell("echo tested")}, "there is nothing to run: give the entry a command")
 	f(metadata.Command{Command: shell("echo ran"), Test: shell("echo tested"), Dir: "/nonexistent"},
 		"its directory /nonexistent does not exist: the command was skipped")
+	// This one ended the run.
+	f(metadata.Command{Command: shell("echo ran"), Dir: "~nobody-here/x"},
+		`its directory ~nobody-here/x is not known (unknown user "nobody-here"): the command was skipped`)
 	f(metadata.Command{Command: shell("echo ran"), Dir: "/etc/passwd"},
 		"its directory /etc/passwd does not exist: the command was skipped")
 }
@@ -144,7 +151,7 @@ func TestFailure(t *testing.T) {
 	if !ok || failed.Status != 3 || out.Changed || out.Trigger || out.ExitCode == nil || *out.ExitCode != 3 {
 		t.Fatalf("Apply = %+v, %v, want a *FailedError with status 3", out, err)
 	}
-	want := "command 10_install ended with exit status 3; the last it wrote:\n    5\n    6\n    7\n    8\n    9\n    10\n    11\n    12\n" +
+	want := "ended with exit status 3; the last it wrote:\n    5\n    6\n    7\n    8\n    9\n    10\n    11\n    12\n" +
 		"    pass=********\n    [1m99%\uFFFD\n  all of it is in /var/log/cfn-init-cmd.log"
 	if got := err.Error(); got != want {
 		t.Errorf("error = %q, want %q", got, want)
@@ -155,7 +162,7 @@ func TestFailure(t *testing.T) {
 	o.Verbose = true
 	c.Command = shell("echo correct horse >/dev/null; false")
 	_, err = Apply(t.Context(), s, c, o)
-	if want := "command 10_install (echo ******** >/dev/null; false) ended with exit status 1"; err == nil || err.Error() != want {
+	if want := "ended with exit status 1 (it ran: echo ******** >/dev/null; false); it wrote nothing to /var/log/cfn-init-cmd.log"; err == nil || err.Error() != want {
 		t.Errorf("verbose error = %v, want %q", err, want)
 	}
 }
@@ -163,11 +170,11 @@ func TestFailure(t *testing.T) {
 func TestCannotStart(t *testing.T) {
 	missing := metadata.CommandLine{Args: []string{"no-such-program", "a"}}
 	out, err := Apply(t.Context(), system(), metadata.Command{Name: "c", Command: missing}, Options{})
-	if want := "command c: no-such-program is not installed"; err == nil || err.Error() != want || !errors.Is(err, sys.ErrNotFound) || out.Changed {
+	if want := "no-such-program is not installed"; err == nil || err.Error() != want || !errors.Is(err, sys.ErrNotFound) || out.Changed {
 		t.Errorf("Apply = %+v, %v, want %q", out, err, want)
 	}
 	_, err = Apply(t.Context(), system(), metadata.Command{Name: "c", Command: shell("true"), RunAs: "no-such-user"}, Options{})
-	if want := `command c: runas: unknown user "no-such-user"`; err == nil || err.Error() != want {
+	if want := `runas: unknown user "no-such-user"`; err == nil || err.Error() != want {
 		t.Errorf("Apply = %v, want %q", err, want)
 	}
 }
@@ -190,6 +197,48 @@ func TestIgnoreErrors(t *testing.T) {
 				t.Errorf("Apply = %+v, want it run with exit status %d", out, tt.status)
 			}
 		})
+	}
+}
+
+// It was said without words of the metadata: "command failed, as it may".
+func TestIgnoredErrorIsTold(t *testing.T) {
+	f := func(line metadata.CommandLine, want string) {
+		t.Helper()
+		var log strings.Builder
+		s := system()
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
+		run(t, s, metadata.Command{Name: "01_try", Command: line, IgnoreErrors: true})
+		if want := `level=WARN msg="command 01_try` + want + `: errors are ignored, going on"` + "\n"; !strings.HasSuffix(log.String(), want) {
+			t.Errorf("log = %q, want %q", log.String(), want)
+		}
+	}
+	f(shell("exit 3"), " ended with exit status 3")
+	f(metadata.CommandLine{Args: []string{"no-such-program"}}, ": no-such-program is not installed")
+}
+
+// The log of aws-cfn-bootstrap says which command wrote what; that of
+// heat-cfntools did not.
+func TestLogSaysWhichCommandWroteWhatAndWhen(t *testing.T) {
+	var log bytes.Buffer
+	s := system()
+	s.Mask = sys.NewMask([]string{"correct-horse"})
+	for _, c := range []metadata.Command{
+		{Name: "1", Test: shell("printf tested"), Command: shell("printf 'no end'; exit 3"), IgnoreErrors: true},
+		{Name: "2", Test: shell("exit 1"), Command: shell("true")},
+		{Name: "correct-horse", Command: metadata.CommandLine{Args: []string{"no-such-program"}}, IgnoreErrors: true},
+		{Name: "a\nb", Command: shell("echo both")},
+	} {
+		if _, err := Apply(t.Context(), s, c, Options{Output: &log}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "test of command 1 started\ntested\ntest of command 1 ended with exit status 0\n" +
+		"command 1 started\nno end\ncommand 1 ended with exit status 3\n" +
+		"test of command 2 started\ntest of command 2 ended with exit status 1\n" +
+		"command ******** started\ncommand ********: no-such-program is not installed\n" +
+		"command \"a\\nb\" started\nboth\ncommand \"a\\nb\" ended with exit status 0\n"
+	if got := ourLine.ReplaceAllString(log.String(), "$1\n"); got != want {
+		t.Errorf("log = %q, want %q", got, want)
 	}
 }
 
@@ -223,7 +272,7 @@ func TestTimeout(t *testing.T) {
 	}
 	start := time.Now()
 	_, err := Apply(t.Context(), system(), c, Options{Timeout: time.Hour})
-	want := "command slow: timed out after 300ms; the last it wrote:\n    started"
+	want := "timed out after 300ms; the last it wrote:\n    started"
 	if err == nil || err.Error() != want || !errors.Is(err, sys.ErrTimeout) {
 		t.Errorf("Apply = %v, want %q", err, want)
 	}
@@ -239,7 +288,7 @@ func TestTestThatHangs(t *testing.T) {
 	t.Parallel()
 	c := metadata.Command{Name: "c", Command: shell("true"), Test: shell("sleep 100"), Timeout: 100 * time.Millisecond}
 	_, err := Apply(t.Context(), system(), c, Options{})
-	if want := "command c: its test timed out after 100ms"; err == nil || err.Error() != want {
+	if want := "its test timed out after 100ms; it wrote nothing"; err == nil || err.Error() != want {
 		t.Errorf("Apply = %v, want %q", err, want)
 	}
 	c.IgnoreErrors = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
@@ -44,6 +45,20 @@ func (o *output) Write(p []byte) (int, error) {
 		o.cut = true
 	}
 	return len(p), nil
+}
+
+// note writes a line of our own to the log, in the form of the other logs, so
+// that it can be told which command has written what, and when.
+func (o *output) note(text string) {
+	if o.log == nil {
+		return
+	}
+	line := time.Now().Format("2006-01-02 15:04:05,000") + " " + text + "\n"
+	if len(o.tail) > 0 && o.tail[len(o.tail)-1] != '\n' {
+		line = "\n" + line
+	}
+	_, err := io.WriteString(o.log, line)
+	o.failed(err)
 }
 
 // Close writes out a last line without an end.

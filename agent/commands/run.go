@@ -23,7 +23,7 @@ type runner struct {
 	user string
 }
 
-// prepare finds out the environment, the directory and the user.
+// prepare finds out the user and the environment.
 func (r *runner) prepare(ctx context.Context) error {
 	var account *sys.Account
 	if r.command.RunAs != "" {
@@ -38,12 +38,20 @@ func (r *runner) prepare(ctx context.Context) error {
 		}
 	}
 	r.env = environ(r.System, r.command, account, r.home())
+	return nil
+}
+
+// noDir finds the directory, or says why there is none.
+func (r *runner) noDir(ctx context.Context) string {
 	dir, err := r.expand(ctx, r.command.Dir)
 	if err != nil {
-		return r.failure(126, err, nil, r.command.Command)
+		return "is not known (" + err.Error() + ")"
 	}
 	r.dir = dir
-	return nil
+	if info, err := os.Stat(dir); dir != "" && (err != nil || !info.IsDir()) {
+		return "does not exist"
+	}
+	return ""
 }
 
 // expand replaces a ~ or ~user that begins a directory by a home.
@@ -57,7 +65,7 @@ func (r *runner) expand(ctx context.Context, dir string) (string, error) {
 		if user != "" {
 			fields, err := r.Passwd(ctx, user)
 			if err != nil || len(fields) < 6 {
-				return "", fmt.Errorf("cwd %s: unknown user %q", dir, user)
+				return "", &sys.UnknownAccountError{Kind: "user", Name: user}
 			}
 			home = fields[5]
 		} else if home == "" {
@@ -90,7 +98,7 @@ func (r *runner) test(ctx context.Context) (skip string, err error) {
 	if r.command.Test.Zero() {
 		return "", nil
 	}
-	err = r.run(ctx, r.command.Test)
+	err = r.run(ctx, "test of command ", r.command.Test)
 	failed, ok := errors.AsType[*FailedError](err)
 	switch {
 	case !ok || ctx.Err() != nil:
@@ -104,13 +112,17 @@ func (r *runner) test(ctx context.Context) (skip string, err error) {
 	return fmt.Sprintf("its test ended with status %d", failed.Status), nil
 }
 
-// run runs a line. The error is a *FailedError unless it is that of ctx.
-func (r *runner) run(ctx context.Context, line metadata.CommandLine) error {
+// run runs a line, as the command itself or its test. The error is a
+// *FailedError unless it is that of ctx.
+func (r *runner) run(ctx context.Context, what string, line metadata.CommandLine) error {
 	out := newOutput(r.System, r.Output)
+	what += shownName(r.command.Name)
+	out.note(what + " started")
 	res, err := r.Run(ctx, sys.Cmd{
 		Args: line.Args, Shell: line.Shell, Dir: r.dir, User: r.user, Env: r.env,
 		Timeout: r.timeout(), Output: out, Merge: true,
 	})
+	out.note(what + ending(res.Status, err))
 	out.Close()
 	switch {
 	case ctx.Err() != nil:

@@ -79,8 +79,9 @@ func (f *File) Remove() error {
 	return err
 }
 
-// Get downloads one URL. Errors name the URL without credentials, signatures
-// and secrets of its query. An unknown name in Authentication is an
+// Get downloads one URL. The first of several tries that fails is told as a
+// warning. Errors name the URL without credentials, signatures and secrets of
+// its query, what went wrong in the last try, and what ended the trying. An unknown name in Authentication is an
 // *UnknownAuthenticationError.
 func (c *Client) Get(ctx context.Context, s *sys.System, r Request) (*File, error) {
 	t, err := c.target(s, r)

@@ -19,11 +19,9 @@ const (
 	headerTime   = 40 * time.Second // connect 10 s, header 30 s
 	idleTime     = 60 * time.Second
 	maxRedirects = 10
-	// For so long after the first try a refusal may be that credentials or
-	// an object are too young to be known everywhere.
-	settleTime = 60 * time.Second
-	maxSkew    = 5 * time.Minute
-	errorBody  = 64 << 10
+	settleTime   = 60 * time.Second // for so long after the first try a refusal may pass
+	maxSkew      = 5 * time.Minute
+	errorBody    = 64 << 10
 )
 
 // A StatusError is an answer other than success.
@@ -48,21 +46,24 @@ func (c *Client) download(ctx context.Context, w *sink, t target, r Request) (*F
 		p = retry.Default()
 	}
 	// Total would end a long download in the middle.
-	total := p.Total
+	d := tries{policy: p, target: t, start: time.Now()}
 	p.Total = 0
-	start := time.Now()
 	var f *File
 	err := p.Do(ctx, func(ctx context.Context) error {
 		var err error
 		var after time.Duration
 		f, after, err = c.try(ctx, w, t, r)
-		elapsed := time.Since(start)
-		if err == nil || ctx.Err() != nil || !temporary(err, elapsed) || total > 0 && elapsed+after >= total {
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
+		d.number, d.last = d.number+1, err
+		if !d.again(after) {
+			return err
+		}
+		d.tell(ctx)
 		return retry.After(err, after)
 	})
-	return f, err
+	return f, d.gaveUp(ctx, err)
 }
 
 func temporary(err error, elapsed time.Duration) bool {
@@ -70,10 +71,8 @@ func temporary(err error, elapsed time.Duration) bool {
 		switch s.Status {
 		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 			return true
-		case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-			return elapsed < settleTime
 		}
-		return s.Status >= 500
+		return s.Status >= 500 || refusal(s.Status) && elapsed < settleTime
 	}
 	if _, ok := errors.AsType[writeError](err); ok {
 		return false

@@ -3,6 +3,7 @@ package fetch
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path"
 	"strings"
@@ -23,11 +24,12 @@ type target struct {
 	auth   *metadata.Authentication
 	sha256 string
 	shown  string
+	log    *slog.Logger
 }
 
 func (c *Client) target(s *sys.System, r Request) (target, error) {
 	raw, fragment, _ := strings.Cut(strings.TrimSpace(r.URL), "#sha256=")
-	t := target{shown: Shown(raw)}
+	t := target{shown: Shown(raw), log: s.Log}
 	fail := func(err error) (target, error) { return target{}, fmt.Errorf("get %s: %w", t.shown, err) }
 	var err error
 	if t.sha256, err = digest(r.SHA256, fragment); err != nil {

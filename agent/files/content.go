@@ -10,6 +10,7 @@ import (
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
 	"github.com/cfn-agent/cfn-agent/agent/mustache"
+	"github.com/cfn-agent/cfn-agent/agent/retry"
 )
 
 // maxTemplate bounds a source that is rendered: rendering holds it in memory.
@@ -40,17 +41,27 @@ func (c content) size() int64 {
 func (c content) remove() { _ = c.file.Remove() }
 
 // content gets what the file is to hold. When the download fails it says so
-// in it.failed; the file is then left as it is.
+// in it.failed; the file is then left as it is. A dry run tries once, and says
+// it in it.unfetched: an earlier item of the config may bring the source.
 func (it *item) content(ctx context.Context, c *fetch.Client) (content, error) {
 	if it.file.HasContent {
 		data, err := it.text(it.file.Content)
 		return content{data: data}, err
+	}
+	if it.DryRun {
+		once := *c
+		once.Retry = retry.Policy{Tries: 1}
+		c = &once
 	}
 	got, err := c.Get(ctx, it.System, fetch.Request{
 		URL: it.file.Source, SHA256: it.file.SHA256, Authentication: it.file.Authentication,
 	})
 	if _, unknown := errors.AsType[*fetch.UnknownAuthenticationError](err); unknown || ctx.Err() != nil {
 		return content{}, errors.Join(err, got.Remove())
+	}
+	if err != nil && it.DryRun {
+		it.unfetched = err
+		return content{}, nil
 	}
 	if err != nil {
 		it.failed = append(it.failed, fmt.Sprintf("%v: the file is left as it is", err))

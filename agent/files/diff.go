@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -31,8 +32,11 @@ func (it *item) diff(want content, mode fs.FileMode) string {
 	if mode&0o004 == 0 || it.old.kind == regular && it.old.info.Mode()&0o004 == 0 {
 		return "content differs (private file, not shown)\n"
 	}
-	if !it.file.HasContent {
+	if !it.file.HasContent && it.old.kind == regular {
 		return "content differs: " + fetch.Shown(it.file.Source) + "\n"
+	}
+	if !it.file.HasContent {
+		return "content of " + fetch.Shown(it.file.Source) + "\n"
 	}
 	before, ok1 := it.oldText()
 	after, ok2 := text(want.data)
@@ -48,6 +52,13 @@ func (it *item) diff(want content, mode fs.FileMode) string {
 		return "--- " + from + "\n+++ " + to + "\n"
 	}
 	return d
+}
+
+// unknown stands for the diff of a file whose source could not be had.
+func (it *item) unknown() string {
+	url := fetch.Shown(it.file.Source)
+	why := strings.TrimPrefix(it.unfetched.Error(), "get "+url+": ")
+	return it.Mask.String("would be written from " + url + ": it could not be fetched: " + why + "\n")
 }
 
 func (it *item) oldText() (string, bool) {

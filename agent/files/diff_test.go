@@ -1,7 +1,10 @@
 package files
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,14 +22,14 @@ func TestDryRunShowsAndChangesNothing(t *testing.T) {
 		t.Errorf("Diff = %q, want %q", o.Diff, want)
 	}
 	o = apply(t, s, withMode(file("/new/b", "text\n"), 0o644))
-	if want := "--- /dev/null\n+++ /new/b\n@@ -0,0 +1 @@\n+text\n"; o.Diff != want || o.Action != "create" {
-		t.Errorf("outcome = %+v, want create with %q", o, want)
+	if want := "--- /dev/null\n+++ /new/b\n@@ -0,0 +1 @@\n+text\n"; o.Diff != want || o.Action != "create, mode 0644" {
+		t.Errorf("outcome = %+v, want create, mode 0644 with %q", o, want)
 	}
 	o = apply(t, s, symlink("/l", "to"))
 	if want := "--- /dev/null\n+++ /l -> to\n"; o.Diff != want {
 		t.Errorf("Diff = %q, want %q", o.Diff, want)
 	}
-	expect(t, apply(t, s, withMode(file("/etc/a.conf", "one\ntwo\nthree\n"), 0o600)), "change mode 0644 to 0600", true, false)
+	expect(t, apply(t, s, withMode(file("/etc/a.conf", "one\ntwo\nthree\n"), 0o600)), "mode 0644 to 0600", true, false)
 	for _, path := range []string{"/new", "/l"} {
 		if _, err := os.Lstat(s.Path(path)); err == nil {
 			t.Errorf("%s was made in a dry run", path)
@@ -76,9 +79,9 @@ func TestDryRunOfASource(t *testing.T) {
 	put(t, s, "/src", "new", 0o600)
 	put(t, s, "/there", "old", 0o644)
 	s.DryRun = true
-	for _, path := range []string{"/there", "/not"} {
+	for path, want := range map[string]string{"/there": "content differs: file:///src\n", "/not": "content of file:///src\n"} {
 		o := apply(t, s, withMode(metadata.File{Path: path, Source: "file:///src"}, 0o644))
-		if !o.Changed || o.Diff != "content differs: file:///src\n" {
+		if !o.Changed || o.Diff != want {
 			t.Errorf("outcome = %+v, want a change that names the URL", o)
 		}
 	}
@@ -86,4 +89,48 @@ func TestDryRunOfASource(t *testing.T) {
 	apply(t, s, withMode(metadata.File{Path: "/there", Source: "/src"}, 0o644))
 	s.DryRun = true
 	expect(t, apply(t, s, withMode(metadata.File{Path: "/there", Source: "/src"}, 0o644)), "", false, false)
+}
+
+// It was said to differ, which nobody knew.
+func TestDryRunOfASourceThatCannotBeFetched(t *testing.T) {
+	s := system(t)
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	put(t, s, "/there", "old", 0o644)
+	s.DryRun = true
+	want := "would be written from " + srv.URL + "/x?token=[cut]: it could not be fetched: 404 Not Found\n"
+	for path, action := range map[string]string{"/there": "write, mode 0644 to 0400", "/not": "create, mode 0400"} {
+		o := apply(t, s, withMode(metadata.File{Path: path, Source: srv.URL + "/x?token=xyzzy"}, 0o400))
+		if !o.Changed || o.Diff != want || o.Action != action || o.Degraded != "" {
+			t.Errorf("outcome of %s = %+v, want %s with %q", path, o, action, want)
+		}
+	}
+	// An earlier item may bring it.
+	o := apply(t, s, metadata.File{Path: "/not", Source: "/brought"})
+	if want := "would be written from /brought: it could not be fetched: no such file or directory\n"; o.Diff != want {
+		t.Errorf("Diff = %q, want %q", o.Diff, want)
+	}
+}
+
+// A plan told neither the mode of a new file nor whose it will be.
+func TestActionSaysModeAndOwner(t *testing.T) {
+	s := system(t)
+	s.DryRun = true
+	put(t, &sys.System{Root: s.Root}, "/old", "x", 0o644)
+	me, my := strconv.Itoa(os.Geteuid()), strconv.Itoa(os.Getegid())
+	f := withMode(file("/new", "x"), 0o755)
+	f.Owner, f.Group = me, my
+	expect(t, apply(t, s, f), "create, mode 0755, owner "+me+":"+my, true, true)
+	f.Mode, f.Group = metadata.Mode{}, ""
+	expect(t, apply(t, s, f), "create, owner "+me, true, true)
+	f.Owner, f.Group = "", my
+	expect(t, apply(t, s, f), "create, group "+my, true, true)
+	f.Owner, f.Path = me, "/old"
+	expect(t, apply(t, s, f), "", false, false)
+	f.Content, f.Mode = []byte("y"), metadata.Mode{Bits: 0o755, Set: true}
+	expect(t, apply(t, s, f), "write, mode 0644 to 0755", true, true)
+	if os.Geteuid() == 0 {
+		f.Owner, f.Group = "app", "app"
+		expect(t, apply(t, s, f), "write, mode 0644 to 0755, owner app:app", true, true)
+	}
 }

@@ -11,10 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
@@ -30,8 +30,8 @@ import (
 // The run goes on, degraded, without an unknown or unattainable owner or
 // group, without an entry that has neither content nor source, and without a
 // download that fails. Errors are a path that is not absolute, a directory in
-// the way or a parent that is none, an unknown authentication, and those of
-// the disk.
+// the way or a parent that is none, a parent that anybody may have linked
+// elsewhere, an unknown authentication, and those of the disk.
 func Apply(ctx context.Context, s *sys.System, c *fetch.Client, f metadata.File) (sys.Outcome, error) {
 	o := sys.Outcome{Name: f.Path}
 	if !path.IsAbs(f.Path) || path.Clean(f.Path) == "/" {
@@ -40,6 +40,9 @@ func Apply(ctx context.Context, s *sys.System, c *fetch.Client, f metadata.File)
 	if !f.HasContent && f.Source == "" {
 		o.Degraded = "it has neither content nor source: nothing is written"
 		return o, nil
+	}
+	if err := checkLinks(ctx, s, f); err != nil {
+		return o, err
 	}
 	old, err := look(s.Path(f.Path), f.Path)
 	if err != nil {
@@ -90,8 +93,11 @@ type item struct {
 	path     string // on this system
 	old      *state
 	uid, gid int      // wanted; -1: what the system gives
+	foreign  bool     // nothing of what is there is kept, see isForeign
 	notes    []string // what is done only in part
 	failed   []string // what is not done at all
+	// unfetched is, in a dry run, why the source is not known.
+	unfetched error
 }
 
 func (it *item) note(format string, args ...any) {
@@ -115,18 +121,16 @@ func (it *item) applyLink(o *sys.Outcome) error {
 		return nil
 	}
 	o.Changed, o.Trigger = true, !same
-	o.Action = "link to " + target
-	if same {
-		o.Action = "change owner"
+	var words []string
+	if !same {
+		words = append(words, "link to "+target)
 	}
+	o.Action = strings.Join(append(words, it.ownerWords()...), ", ")
 	if it.DryRun {
 		if !same {
 			o.Diff = it.Mask.String(fmt.Sprintf("--- %s\n+++ %s -> %s\n", it.old.describe(it.file.Path), it.file.Path, target))
 		}
 		return nil
-	}
-	if same {
-		return it.failure(os.Lchown(it.path, it.uid, it.gid))
 	}
 	if err := it.makeParents(); err != nil {
 		return err
@@ -136,12 +140,11 @@ func (it *item) applyLink(o *sys.Outcome) error {
 }
 
 func (it *item) applyFile(ctx context.Context, c *fetch.Client, o *sys.Outcome) error {
-	if it.DryRun && !it.file.HasContent && it.old.kind != regular {
-		o.Changed, o.Trigger, o.Action = true, true, it.action(false)
-		o.Diff = it.diff(content{}, it.mode())
+	want, err := it.content(ctx, c)
+	if it.DryRun && it.unfetched != nil {
+		o.Changed, o.Trigger, o.Action, o.Diff = true, true, it.action(false), it.unknown()
 		return nil
 	}
-	want, err := it.content(ctx, c)
 	if err != nil || len(it.failed) > 0 {
 		return err
 	}
@@ -159,8 +162,8 @@ func (it *item) applyFile(ctx context.Context, c *fetch.Client, o *sys.Outcome) 
 	case it.DryRun && !same:
 		o.Diff = it.diff(want, mode)
 	case it.DryRun:
-	case same:
-		return it.failure(it.changeAttributes(mode))
+	case same && !it.mustReplace():
+		return it.failure(it.old.file.Chmod(mode))
 	default:
 		return it.write(want, mode)
 	}
@@ -198,23 +201,49 @@ func (it *item) failure(err error) error {
 	return fmt.Errorf("write %s: %w (what was there is unchanged)", it.file.Path, errno(err))
 }
 
-// action says in words what is done to a file.
+// action says in words what is done to a file: of what is new, what the
+// metadata say of it; of what is there, what differs.
 func (it *item) action(same bool) string {
-	switch it.old.kind {
-	case none:
-		return "create"
-	case link:
-		return "replace the symbolic link by a file"
-	}
 	var words []string
-	if !same {
-		words = append(words, "write")
+	switch {
+	case it.old.kind == none:
+		words = []string{"create"}
+	case it.old.kind == link:
+		words = []string{"replace the symbolic link by a file"}
+	case !same:
+		words = []string{"write"}
 	}
-	if mode := it.mode(); it.old.info.Mode() != mode {
-		words = append(words, fmt.Sprintf("change mode %04o to %04o", sys.Bits(it.old.info.Mode()), sys.Bits(mode)))
+	mode := sys.Bits(it.mode())
+	switch {
+	case it.old.kind != regular && it.file.Mode.Set:
+		words = append(words, fmt.Sprintf("mode %04o", mode))
+	case it.old.kind == regular && it.old.info.Mode() != it.mode():
+		words = append(words, fmt.Sprintf("mode %04o to %04o", sys.Bits(it.old.info.Mode()), mode))
 	}
-	if it.ownerDiffers() {
-		words = append(words, "change owner")
+	return strings.Join(append(words, it.ownerWords()...), ", ")
+}
+
+// ownerWords says who becomes the owner, as the metadata name them; empty when
+// nothing of it changes.
+func (it *item) ownerWords() []string {
+	uid, gid := it.oldOwner()
+	word := func(name string, n, old int) string {
+		switch {
+		case n < 0 || n == old:
+			return ""
+		case name == "":
+			return strconv.Itoa(n)
+		}
+		return name
 	}
-	return strings.Join(words, ", ")
+	owner, group := word(it.file.Owner, it.uid, uid), word(it.file.Group, it.gid, gid)
+	switch {
+	case owner != "" && group != "":
+		return []string{"owner " + owner + ":" + group}
+	case owner != "":
+		return []string{"owner " + owner}
+	case group != "":
+		return []string{"group " + group}
+	}
+	return nil
 }

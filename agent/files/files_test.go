@@ -96,7 +96,7 @@ func TestNewFileWithItsParents(t *testing.T) {
 	old := syscall.Umask(0o077)
 	o := apply(t, s, withMode(file("/etc/app/app.conf", "a=1\n"), 0o640))
 	syscall.Umask(old)
-	expect(t, o, "create", true, true)
+	expect(t, o, "create, mode 0640", true, true)
 	if got := get(t, s, "/etc/app/app.conf"); got != "a=1\n" {
 		t.Errorf("content = %q, want a=1", got)
 	}
@@ -198,7 +198,7 @@ func TestModeAloneRestartsNothing(t *testing.T) {
 	s := system(t)
 	put(t, s, "/a", "x", 0o644)
 	before, _ := os.Stat(s.Path("/a"))
-	expect(t, apply(t, s, withMode(file("/a", "x"), 0o600)), "change mode 0644 to 0600", true, false)
+	expect(t, apply(t, s, withMode(file("/a", "x"), 0o600)), "mode 0644 to 0600", true, false)
 	after, _ := os.Stat(s.Path("/a"))
 	if !os.SameFile(before, after) || after.Mode() != 0o600 {
 		t.Errorf("the file was replaced, mode %v, want the same file with 0600", after.Mode())

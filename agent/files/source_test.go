@@ -19,7 +19,7 @@ func TestSource(t *testing.T) {
 	}))
 	defer srv.Close()
 	f := metadata.File{Path: "/a", Source: srv.URL + "/f?token=xyzzy", Mode: metadata.Mode{Bits: 0o600, Set: true}}
-	expect(t, apply(t, s, f), "create", true, true)
+	expect(t, apply(t, s, f), "create, mode 0600", true, true)
 	expect(t, apply(t, s, f), "", false, false)
 	body = "v2"
 	expect(t, apply(t, s, f), "write", true, true)

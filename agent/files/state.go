@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
 type kind int
@@ -33,8 +36,8 @@ type state struct {
 
 // look finds out what is at a path, without following a symbolic link there.
 // A directory, or anything else that content must not replace, is an error.
-func look(path, name string) (*state, error) {
-	info, err := os.Lstat(path)
+func look(at, name string) (*state, error) {
+	info, err := os.Lstat(at)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return &state{uid: -1, gid: -1}, nil
@@ -52,10 +55,10 @@ func look(path, name string) (*state, error) {
 		return nil, fmt.Errorf("write %s: a directory is in the way", name)
 	case mode&fs.ModeSymlink != 0:
 		st.kind = link
-		st.target, err = os.Readlink(path)
+		st.target, err = os.Readlink(at)
 	case mode.IsRegular():
 		st.kind = regular
-		err = st.open(path)
+		err = st.open(at)
 	default:
 		return nil, fmt.Errorf("write %s: what is there is neither a file nor a symbolic link", name)
 	}
@@ -109,7 +112,7 @@ func (it *item) mode() fs.FileMode {
 	switch {
 	case it.file.Mode.Set:
 		return sys.FileMode(it.file.Mode.Bits)
-	case it.old.kind == regular:
+	case it.old.kind == regular && !it.foreign:
 		return it.old.info.Mode()
 	}
 	return 0o666 &^ umask() &^ 0o002
@@ -136,12 +139,12 @@ func umask() fs.FileMode {
 // resolveOwner finds the numbers of owner and group. Where none is wanted, or
 // it cannot be had, those of the file that is there are kept.
 func (it *item) resolveOwner(ctx context.Context) {
-	it.uid, it.gid = it.old.uid, it.old.gid
-	if it.old.kind == link && !it.file.Mode.Symlink {
-		it.uid, it.gid = -1, -1
+	uid, gid := it.oldOwner()
+	if it.foreign = it.isForeign(ctx); it.foreign {
+		uid, gid = os.Geteuid(), os.Getegid()
 	}
-	it.uid = it.resolve(ctx, "owner", it.file.Owner, it.uid, it.UID)
-	it.gid = it.resolve(ctx, "group", it.file.Group, it.gid, it.GID)
+	it.uid = it.resolve(ctx, "owner", &it.file.Owner, uid, it.UID)
+	it.gid = it.resolve(ctx, "group", &it.file.Group, gid, it.GID)
 	if os.Geteuid() == 0 {
 		return
 	}
@@ -155,16 +158,62 @@ func (it *item) resolveOwner(ctx context.Context) {
 	}
 }
 
-func (it *item) resolve(ctx context.Context, what, name string, old int, number func(context.Context, string) (int, error)) int {
-	if name == "" {
-		return old
+// oldOwner is the owner that may be kept: none of a link that a file replaces.
+func (it *item) oldOwner() (uid, gid int) {
+	if it.old.kind == link && !it.file.Mode.Symlink {
+		return -1, -1
 	}
-	n, err := number(ctx, name)
+	return it.old.uid, it.old.gid
+}
+
+// isForeign says that root would make its own what another user has put into a
+// directory that everybody may write to, such as /tmp. Neither that user nor
+// the mode that they gave it may stay.
+func (it *item) isForeign(ctx context.Context) bool {
+	if os.Geteuid() != 0 || it.old.kind == none || it.old.uid == 0 {
+		return false
+	}
+	info, err := os.Stat(filepath.Dir(it.path))
+	if err != nil || info.Mode().Perm()&0o002 == 0 {
+		return false
+	}
+	return !isWanted(ctx, it.System, it.file, it.old.uid)
+}
+
+// isWanted says whether a user is the owner that the metadata name.
+func isWanted(ctx context.Context, s *sys.System, f metadata.File, uid int) bool {
+	if f.Owner == "" {
+		return false
+	}
+	owner, err := s.UID(ctx, f.Owner)
+	return err == nil && owner == uid
+}
+
+// checkLinks refuses a path that another user may have led elsewhere.
+func checkLinks(ctx context.Context, s *sys.System, f metadata.File) error {
+	err := s.CheckLinks(path.Dir(f.Path), func(uid int) bool { return isWanted(ctx, s, f, uid) })
 	if err != nil {
-		it.note("%v: the %s is left as it is", err, what)
+		return fmt.Errorf("write %s: %w", f.Path, err)
+	}
+	return nil
+}
+
+// resolve returns the number of a name. A name that has none is forgotten.
+func (it *item) resolve(ctx context.Context, what string, name *string, old int, number func(context.Context, string) (int, error)) int {
+	if *name == "" {
 		return old
 	}
-	return n
+	n, err := number(ctx, *name)
+	if err == nil {
+		return n
+	}
+	*name = ""
+	if it.foreign {
+		it.note("%v: the %s is root", err, what)
+	} else {
+		it.note("%v: the %s is left as it is", err, what)
+	}
+	return old
 }
 
 // mayGive says whether a process that is not root may give a file to a group.
@@ -205,19 +254,11 @@ func (it *item) ownerDiffers() bool {
 	return it.uid >= 0 && it.uid != it.old.uid || it.gid >= 0 && it.gid != it.old.gid
 }
 
-// changeAttributes sets mode and owner of the file that was looked at, not of
-// what may have taken its name since.
-func (it *item) changeAttributes(mode fs.FileMode) error {
-	if it.ownerDiffers() {
-		if err := it.old.file.Chown(it.uid, it.gid); err != nil {
-			return err
-		}
-	}
-	// A chown clears setuid and setgid.
-	if it.old.info.Mode() != mode || it.ownerDiffers() {
-		return it.old.file.Chmod(mode)
-	}
-	return nil
+// mustReplace says that a file is written anew although its content is right:
+// whoever has opened it for writing could go on to write to it. That may be
+// its old owner, or anyone whom its old mode let.
+func (it *item) mustReplace() bool {
+	return it.ownerDiffers() || it.old.info.Mode().Perm()&0o022 != 0
 }
 
 func missing(err error) bool {

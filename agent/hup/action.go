@@ -104,7 +104,7 @@ func (v values) remove() {
 // can read and nobody else: of any length, where variables have a limit.
 func (r *run) writeValues(a action, account *sys.Account) (v values, err error) {
 	parent := r.System.Path(actionsDir)
-	if err := os.MkdirAll(parent, 0o711); err != nil {
+	if err := r.System.MkdirAll(actionsDir); err != nil {
 		return v, err
 	}
 	if err := os.Chmod(parent, 0o711); err != nil { // whatever the umask

@@ -21,14 +21,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/hooks"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
-// Files of a pass.
+// Files of a pass, and PIDPath, which a program that makes passes again and
+// again holds as its lock; its process id is in it.
 const (
 	LockPath   = "/run/cfn-hup.lock"
+	PIDPath    = "/run/cfn-hup.pid"
 	StatePath  = "/var/lib/cfn-hup/data/metadata_db.json" // as for aws-cfn-bootstrap
 	actionsDir = "/run/cfn-hup"                           // values for actions under way
 )
@@ -68,7 +71,7 @@ func (p *Pass) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer r.lock.Close()
+	defer r.lock.Release()
 	// What an update brings is applied before its services are looked at.
 	for _, h := range p.Config.Hooks {
 		r.note(r.compare(ctx, h))
@@ -98,7 +101,7 @@ func (p *Pass) Trigger(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer r.lock.Close()
+	defer r.lock.Release()
 	s := r.subject(h.Target.Resource)
 	if !s.settled {
 		return errors.Join(append(r.errs, fmt.Errorf("hook %s: nothing certain is known of resource %s now", name, s.id))...)
@@ -114,7 +117,7 @@ const manual = "manual"
 type run struct {
 	*Pass
 	System   *sys.System // with the mask of what is known by now
-	lock     *os.File
+	lock     *lock.Lock
 	state    *state
 	subjects []*subject
 	errs     []error
@@ -141,14 +144,17 @@ func (r *run) note(err error) {
 
 // begin takes the lock and finds out what there is to know.
 func (p *Pass) begin(ctx context.Context, ids []string) (*run, error) {
-	lock, err := TakeLock(p.System.Path(LockPath))
+	held, err := lock.Try(p.System.Path(LockPath))
+	if errors.Is(err, lock.ErrHeld) {
+		return nil, ErrBusy
+	}
 	if err != nil {
 		return nil, err
 	}
 	// Of actions that were killed: under the lock there are no others.
 	_ = os.RemoveAll(p.System.Path(actionsDir))
 	system := *p.System
-	r := &run{Pass: p, System: &system, lock: lock}
+	r := &run{Pass: p, System: &system, lock: held}
 	r.state, err = loadState(p.System.Path(StatePath))
 	if err != nil {
 		p.System.Log.Error("what was seen before cannot be read, and is taken from the last metadata", "err", err)
@@ -161,13 +167,13 @@ func (p *Pass) begin(ctx context.Context, ids []string) (*run, error) {
 	}
 	system.Mask = sys.NewMask(secrets)
 	if err := r.baseline(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, held.Release())
 	}
 	return r, nil
 }
 
 // ask finds out about one resource. When Heat does not tell, or is changing
-// it, its last metadata are known still.
+// it, its last metadata is known still.
 func (r *run) ask(ctx context.Context, id string) *subject {
 	s := &subject{id: id}
 	s.known, _ = r.Cache.Last(id)
@@ -190,7 +196,7 @@ func (r *run) ask(ctx context.Context, id string) *subject {
 
 // baseline sees to it that every hook has a value to compare with: where none
 // is stored, the one in the metadata that cfn-init applied last. Only when
-// that is stored are the metadata kept as the last ones, so that no change is
+// that is stored is the metadata kept as the last one, so that no change is
 // lost whenever this program is killed.
 func (r *run) baseline() error {
 	for _, h := range r.Config.Hooks {

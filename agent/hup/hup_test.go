@@ -66,7 +66,7 @@ func TestKillBeforeFirstActionLosesNoUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.lock.Close() // as the kernel does when it is killed
+	r.lock.Release() // as the kernel does when it is killed
 	if got, want := g.run(), "h post.update"; got != want {
 		t.Errorf("next pass: %q, want %q", got, want)
 	}

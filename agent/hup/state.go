@@ -114,7 +114,7 @@ func (s *state) save() error {
 	}
 	data, err := json.Marshal(all)
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(s.path), 0o700)
+		err = atomicfile.MkdirPrivate(filepath.Dir(s.path))
 	}
 	if err == nil {
 		err = atomicfile.Write(s.path, data, atomicfile.KeepOwner(0o600))

@@ -51,6 +51,13 @@ func Render(template string, context map[string]any) (string, error) {
 	return r.out.String(), nil
 }
 
+// Check returns the error of Render that any context would meet: that of the
+// template's syntax.
+func Check(template string) error {
+	_, err := parse(template)
+	return err
+}
+
 type renderer struct {
 	nodes []node
 	stack []any // the contexts, outermost first

@@ -4,16 +4,40 @@ package nearest
 
 import "strings"
 
-// Word returns the known word that is most like a word, letters' case aside,
-// if at most limit letters must be inserted, removed or replaced; else "".
+// Word returns the known word that is most like a word, letters' case aside:
+// the shortest that the word abbreviates, as cmd does command, else the one
+// for which the fewest letters must be inserted, removed or replaced, at most
+// limit; else "".
 func Word(word string, known []string, limit int) string {
 	best := ""
+	for _, k := range known {
+		if abbreviates(strings.ToLower(word), strings.ToLower(k)) && (best == "" || len(k) < len(best)) {
+			best = k
+		}
+	}
+	if best != "" {
+		return best
+	}
 	for _, k := range known {
 		if d := Distance(strings.ToLower(word), strings.ToLower(k)); d <= limit {
 			best, limit = k, d-1
 		}
 	}
 	return best
+}
+
+// abbreviates says that a word has only letters of a longer one in their
+// order, and its first letter.
+func abbreviates(short, long string) bool {
+	if len(short) < 2 || len(short) >= len(long) || short[0] != long[0] {
+		return false
+	}
+	for i := range len(long) {
+		if short != "" && short[0] == long[i] {
+			short = short[1:]
+		}
+	}
+	return short == ""
 }
 
 // Distance is the least number of letters to insert, remove or replace that

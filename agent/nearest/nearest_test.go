@@ -27,3 +27,17 @@ func TestWord(t *testing.T) {
 		}
 	}
 }
+
+// An abbreviation is meant for the longer word, also when another one is
+// fewer letters away.
+func TestWordAbbreviated(t *testing.T) {
+	known := []string{"command", "cwd", "env", "ensureRunning", "enabled", "timeout"}
+	for word, want := range map[string]string{
+		"cmd": "command", "CMD": "command", "comand": "command", "timeo": "timeout", "en": "env",
+		"enable": "enabled", "cwdx": "cwd", "c": "cwd", "running": "",
+	} {
+		if got := Word(word, known, 2); got != want {
+			t.Errorf("Word(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

@@ -3,8 +3,6 @@ package packages
 import (
 	"context"
 	"strings"
-
-	debversion "github.com/knqyf263/go-deb-version"
 )
 
 // debFormat is what dpkg-query prints of a package. The last word of its
@@ -84,20 +82,6 @@ func fits(asked, version string) int {
 		return prefixFit
 	}
 	return noFit
-}
-
-// compareDeb compares versions in dpkg's order; what is no version is equal
-// to anything.
-func compareDeb(a, b string) int {
-	va, err := debversion.NewVersion(a)
-	if err != nil {
-		return 0
-	}
-	vb, err := debversion.NewVersion(b)
-	if err != nil {
-		return 0
-	}
-	return va.Compare(vb)
 }
 
 // bestDeb returns the version that fits best, the highest of equals; empty

@@ -70,7 +70,9 @@ func judgeFile(w *wish, db debs) {
 // prepare downloads what is missing, and looks again now that it is known
 // which packages the files hold.
 func (d *dpkg) prepare(ctx context.Context, missing []*wish) error {
-	d.download(ctx, missing, ".deb")
+	if err := d.download(ctx, missing, ".deb"); err != nil {
+		return err
+	}
 	for _, w := range open(missing) {
 		res, err := d.query(ctx, "dpkg-deb", "-f", w.file, "Package", "Version", "Architecture")
 		if err != nil {

@@ -2,11 +2,14 @@ package packages
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/retry"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -190,4 +193,17 @@ func TestEachVersionOfAGemIsAskedFor(t *testing.T) {
 	check(t, s, set("rubygems", entry("rack", "1.3.6", "3.0", "~> 2.0"), entry("nokogiri", "1.15.4"), entry("nosuch")),
 		"rack: install 3.0", "nokogiri: = 1.15.4 is installed",
 		"nosuch: ! cannot install nosuch: Could not find a valid gem 'nosuch' (>= 0) in any repository")
+}
+
+// Only that the time was over was said, not what it was spent on.
+func TestDownloadThatTimedOutIsNamed(t *testing.T) {
+	s, _ := machine(t, "rpm")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("timed out after 3s"))
+	defer cancel()
+	c := &fetch.Client{Retry: retry.Policy{First: time.Hour, Tries: 2}}
+	_, err := Apply(ctx, s, c, set("rpm", entry("a", "http://127.0.0.1:1/a.rpm")))
+	const want = "get http://127.0.0.1:1/a.rpm: dial tcp 127.0.0.1:1: connect: connection refused; gave up: timed out after 3s"
+	if err == nil || err.Error() != want {
+		t.Errorf("Apply = %v, want %s", err, want)
+	}
 }

@@ -16,7 +16,9 @@ var (
 		`\blocked\b|permission denied|which is newer than|subprocess returned`}
 	emptyLine = pattern.Lazy{Expr: `(?i)returned an error code|errors were encountered while|transaction failed|` +
 		`please see the above|^Error:?$|try to add|you have held broken packages|: install failed$|^warning:|^W:|^Subprocess failed|` +
-		`Problem occurred during or after|dpkg: error processing|some index files failed|have not been refreshed`}
+		`Problem occurred during or after|dpkg: error processing|some index files failed|have not been refreshed|` +
+		`^note:|^hint:|error: (subprocess-exited-with-error|metadata-generation-failed)|ResolutionImpossible: for help|` +
+		`did not run successfully|Encountered error while|with status 'error'`}
 	webAddress    = pattern.Lazy{Expr: `[a-z0-9+]+://[^\s'"<>]+`}
 	failurePrefix = pattern.Lazy{Expr: `^(?i:(E|error|dpkg|problem|rpm|zypper|fatal): *)+`}
 )

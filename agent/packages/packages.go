@@ -18,12 +18,14 @@ package packages
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/nearest"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -66,11 +68,16 @@ type wish struct {
 	err     string // why it cannot be fulfilled
 }
 
+// InRoot is the environment variable that, when it is 1, says that the tools
+// in the PATH work on the tree below the root, and not on the running machine.
+const InRoot = "CFN_PACKAGES_IN_ROOT"
+
 // An attempt is what came of a transaction.
 type attempt struct {
 	output string
 	failed bool
 	all    string // why no other attempt will do better; empty: another may
+	cause  string // what went wrong, where the tool has a place for it
 	hint   string // what may be behind a package that is not available
 }
 
@@ -80,10 +87,14 @@ type attempt struct {
 // local databases are asked. The error is that of ctx.
 //
 // The tools are those in the PATH of s.Environ, and change what they are made
-// for: with another Root than "/" the PATH must have such as work there.
+// for: the running machine. With another Root than "/" all is Degraded, unless
+// InRoot=1 in s.Environ says that the tools in the PATH work on that tree.
 func Apply(ctx context.Context, s *sys.System, c *fetch.Client, set metadata.PackageSet) ([]sys.Outcome, error) {
 	h := &host{System: s, client: c}
 	defer h.close()
+	if why := h.refusal(set.Manager); why != "" {
+		return refused(set, why), nil
+	}
 	byName := map[string][]*wish{}
 	for _, group := range byVenv(set) {
 		wishes, err := h.apply(ctx, group)
@@ -101,6 +112,14 @@ func Apply(ctx context.Context, s *sys.System, c *fetch.Client, set metadata.Pac
 	return outcomes, nil
 }
 
+func refused(set metadata.PackageSet, why string) []sys.Outcome {
+	var outcomes []sys.Outcome
+	for _, p := range set.Packages {
+		outcomes = append(outcomes, sys.Outcome{Name: p.Name, Degraded: why})
+	}
+	return outcomes
+}
+
 // byVenv splits a set: each virtual environment has a database of its own.
 func byVenv(set metadata.PackageSet) []metadata.PackageSet {
 	var groups []metadata.PackageSet
@@ -114,6 +133,9 @@ func byVenv(set metadata.PackageSet) []metadata.PackageSet {
 	}
 	return groups
 }
+
+// managers lists the names that manager knows.
+var managers = [...]string{"apt", "dnf", "dpkg", "python", "rpm", "rubygems", "yum", "zypper"}
 
 // manager returns the manager of a name, nil when there is none.
 func (h *host) manager(name, venv string) manager {
@@ -136,15 +158,26 @@ func (h *host) manager(name, venv string) manager {
 	return nil
 }
 
+// refusal is why no package of a manager can be installed, empty when they can.
+func (h *host) refusal(name string) string {
+	if h.manager(name, "") == nil {
+		text := fmt.Sprintf("unknown package manager %q", name)
+		if near := nearest.Word(name, managers[:], 2); near != "" {
+			text += ": did you mean " + near + "?"
+		}
+		return text + " (known are " + strings.Join(managers[:], ", ") + ")"
+	}
+	if !h.Real() && h.Getenv(InRoot) != "1" {
+		return "packages are those of the running machine, not of the tree below " + h.Root + ": not installed"
+	}
+	return ""
+}
+
 // apply fulfils the wishes of one database as far as it can.
 func (h *host) apply(ctx context.Context, set metadata.PackageSet) ([]*wish, error) {
 	var wishes []*wish
 	m := h.manager(set.Manager, set.Packages[0].Venv)
 	for _, p := range set.Packages {
-		if m == nil {
-			wishes = append(wishes, &wish{name: p.Name, err: fmt.Sprintf("unknown package manager %q", set.Manager)})
-			continue
-		}
 		wishes = append(wishes, m.wishes(p)...)
 	}
 	valid := open(wishes)
@@ -163,6 +196,9 @@ func (h *host) apply(ctx context.Context, set metadata.PackageSet) ([]*wish, err
 		err = h.fulfil(ctx, m, missing)
 	}
 	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(err, cause) {
+			return nil, err // with what was waited for
+		}
 		return nil, cause
 	}
 	if err != nil {

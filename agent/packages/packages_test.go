@@ -69,7 +69,7 @@ func machine(t *testing.T, tools string, calls ...call) (*sys.System, *script) {
 	})
 	return &sys.System{
 		Root: root, Run: sc.run, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Environ: []string{"PATH=" + bin, "HOME=/root", "http_proxy=http://proxy:3128", "LANG=de_DE.UTF-8"},
+		Environ: []string{"PATH=" + bin, "HOME=/root", "http_proxy=http://proxy:3128", "LANG=de_DE.UTF-8", InRoot + "=1"},
 	}, sc
 }
 
@@ -299,8 +299,29 @@ func TestNamesThatAToolCouldMisread(t *testing.T) {
 
 func TestUnknownManagersAreSkipped(t *testing.T) {
 	s, _ := machine(t, "")
-	check(t, s, set("msi", entry("a", "http://host/a.msi")), `a: ! cannot install a: unknown package manager "msi"`)
+	const known = "(known are apt, dnf, dpkg, python, rpm, rubygems, yum, zypper)"
+	check(t, s, set("msi", entry("a", "http://host/a.msi"), entry("b")),
+		`a: ! unknown package manager "msi" `+known, `b: ! unknown package manager "msi" `+known)
+	check(t, s, set("atp", entry("a")), `a: ! unknown package manager "atp": did you mean apt? `+known)
+	for _, name := range managers {
+		if new(host).manager(name, "") == nil {
+			t.Errorf("manager(%s) = nil, want one", name)
+		}
+	}
 	check(t, s, set("apt"))
+}
+
+// A run that filled a tree installed packages on the machine that it ran on.
+func TestPackagesOfATreeAreNotInstalledOnTheRunningMachine(t *testing.T) {
+	s, _ := machine(t, "yum rpm")
+	s.Environ = append(s.Environ, InRoot+"=0")
+	why := "packages are those of the running machine, not of the tree below " + s.Root + ": not installed"
+	check(t, s, set("yum", entry("a"), entry("b")), "a: ! "+why, "b: ! "+why)
+	s.DryRun = true
+	check(t, s, set("yum", entry("a")), "a: ! "+why)
+	s, _ = machine(t, "yum rpm", call{"rpm -q --qf FORMAT -- a", 0, rpmLine("a", "1", "1")})
+	s.Root, s.Environ = "/", s.Environ[:len(s.Environ)-1]
+	check(t, s, set("yum", entry("a")), "a: = 1-1 is installed")
 }
 
 func TestCancelledRunIsAnError(t *testing.T) {

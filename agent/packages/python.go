@@ -219,7 +219,10 @@ func (p *python) install(ctx context.Context, wishes []*wish, _ bool) (attempt, 
 		return attempt{}, err
 	}
 	out := string(res.Stdout)
-	a := attempt{output: out, failed: res.Status != 0}
+	a := attempt{output: out, failed: res.Status != 0, hint: pipHint(out)}
+	if a.failed {
+		a.cause = buildError(out)
+	}
 	if strings.Contains(out, "externally-managed-environment") {
 		a.all = externallyManaged
 	}

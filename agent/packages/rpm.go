@@ -50,7 +50,9 @@ func (r *rpm) look(ctx context.Context, wishes []*wish) error { return r.lookRPM
 // prepare downloads what is missing, and looks again now that it is known
 // which packages the files hold.
 func (r *rpm) prepare(ctx context.Context, missing []*wish) error {
-	r.download(ctx, missing, ".rpm")
+	if err := r.download(ctx, missing, ".rpm"); err != nil {
+		return err
+	}
 	for _, w := range open(missing) {
 		// Whether its signature must be known is the policy of the system,
 		// and a matter of the installation.
@@ -71,16 +73,21 @@ func (r *rpm) prepare(ctx context.Context, missing []*wish) error {
 	return nil
 }
 
-// download gets the files of wishes.
-func (h *host) download(ctx context.Context, wishes []*wish, suffix string) {
+// download gets the files of wishes. The error is that of a download during
+// which ctx was done.
+func (h *host) download(ctx context.Context, wishes []*wish, suffix string) error {
 	for _, w := range wishes {
 		path, err := h.get(ctx, w.url, suffix)
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
 		if err != nil {
 			w.err = err.Error()
 			continue
 		}
 		w.file, w.spec = path, path
 	}
+	return nil
 }
 
 func (r *rpm) install(ctx context.Context, wishes []*wish, downgrade bool) (attempt, error) {

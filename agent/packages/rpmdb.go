@@ -4,8 +4,6 @@ import (
 	"context"
 	"strings"
 
-	rpmversion "github.com/knqyf263/go-rpm-version"
-
 	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
@@ -78,9 +76,6 @@ func compareRPM(asked, installed string) int {
 	}
 	return orderRPM(asked, installed)
 }
-
-// orderRPM compares two whole versions in rpm's order.
-func orderRPM(a, b string) int { return rpmversion.NewVersion(a).Compare(rpmversion.NewVersion(b)) }
 
 func cutEpoch(version string) (epoch, rest string, ok bool) {
 	if epoch, rest, ok = strings.Cut(version, ":"); ok {

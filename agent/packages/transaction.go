@@ -113,5 +113,8 @@ func (a attempt) reason(w *wish) string {
 	if !a.failed {
 		return "the package manager reported success, but it is not installed"
 	}
+	if a.cause != "" {
+		return a.cause
+	}
 	return lastError(a.output, w.target)
 }

@@ -52,8 +52,8 @@ func (j *job) apply(ctx context.Context, changed Changed) sys.Outcome {
 	case run != nil:
 		j.ensure(ctx, st)
 	}
-	if !st.known && j.out.Changed {
-		j.out.Action += " (there is no unit " + j.unit + " yet)"
+	if !st.known {
+		j.notYet()
 	}
 	return j.out
 }
@@ -154,6 +154,19 @@ func whyNot(st status) string {
 func (j *job) offline(asked bool) {
 	if asked && !j.out.Changed {
 		j.out.Skipped = "nothing runs here: the service can only be enabled"
+	}
+}
+
+// notYet tells, in a dry run, of a unit that an earlier item must bring.
+func (j *job) notYet() {
+	text := "there is no unit " + j.unit + " yet"
+	switch {
+	case j.out.Changed:
+		j.out.Action += " (" + text + ")"
+	case j.out.Skipped != "":
+		j.out.Skipped = text + "; " + j.out.Skipped
+	default:
+		j.out.Skipped = text
 	}
 }
 

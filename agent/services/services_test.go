@@ -278,6 +278,16 @@ func TestUnknownUnit(t *testing.T) {
 	if want := "enable, start (there is no unit new.service yet)"; got.Action != want || got.Degraded != "" {
 		t.Errorf("in a dry run: %+v, want %q: an earlier item may bring it", got, want)
 	}
+	// Where there is nothing to do, or nothing can run, that is told too.
+	got = m.systemctl(t, metadata.Service{Name: "new", EnsureRunning: no()}, Changed{})
+	if want := "there is no unit new.service yet"; got.Skipped != want || got.Changed {
+		t.Errorf("in a dry run: %+v, want skipped: %q", got, want)
+	}
+	m.write(t, "bin/systemctl", "#!/bin/sh\necho not-found; exit 4\n")
+	got = m.apply(t, &systemctl{System: m.System, offline: true}, metadata.Service{Name: "new", EnsureRunning: yes()}, Changed{})
+	if want := "there is no unit new.service yet; nothing runs here: the service can only be enabled"; got.Skipped != want || got.Changed {
+		t.Errorf("in a dry run offline: %+v, want skipped: %q", got, want)
+	}
 }
 
 func TestDryRunOnlyLooks(t *testing.T) {

@@ -105,11 +105,27 @@ func (d *delivery) judge(err error) error {
 		if e.Code == "InternalFailure" {
 			err = fmt.Errorf("%w (Heat says so too when the handle does not take what was sent)", err)
 		}
+		if hint := d.hint(e); hint != "" {
+			err = fmt.Errorf("%w (%s)", err, hint)
+		}
 	}
 	if !worth {
 		return err
 	}
 	return retry.After(err, after)
+}
+
+// hint says what a refusal of a URL that goes as it was given most often comes
+// from: a shell that it was not quoted for.
+func (d *delivery) hint(e *awsquery.Error) string {
+	switch {
+	case d.signed || d.token != "":
+	case e.Status == http.StatusBadRequest && e.Code == "IncompleteSignature":
+		return "the URL is cut: quote it, & ends a command in a shell"
+	case e.Status == http.StatusForbidden:
+		return "is the URL whole and unchanged? quote it in the shell"
+	}
+	return ""
 }
 
 // build makes the request. A PUT has no Content-Type, which a pre-signed URL

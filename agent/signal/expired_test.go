@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -83,6 +84,36 @@ func TestFakeHeatRefusedYoungURL(t *testing.T) {
 		if u, _ := url.Parse(p.uri); u.Query().Get("AWSAccessKeyId") != "d4d2386c" {
 			t.Errorf("sent %s, want the URL as it was given", p.uri)
 		}
+	}
+}
+
+// A URL that a shell got without quotes ends at its first &, and one that was
+// copied by hand may lack a letter.
+func TestFakeHeatHintsAtTheShell(t *testing.T) {
+	incomplete := func(w http.ResponseWriter, _ *http.Request, _ post) {
+		w.WriteHeader(http.StatusBadRequest)
+		io.WriteString(w, "<ErrorResponse><Error><Type>Sender</Type><Code>IncompleteSignature</Code>"+
+			"<Message>The request signature does not conform to AWS standards</Message></Error></ErrorResponse>")
+	}
+	f := func(answer func(http.ResponseWriter, *http.Request, post), cut bool, want string) {
+		t.Helper()
+		h := newHeat(t, answer)
+		u := h.presigned(waitPath, time.Now())
+		if cut {
+			u, _, _ = strings.Cut(u, "&")
+		}
+		err := h.sender().Send(t.Context(), Request{URL: u, Signal: done})
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("Send = %v, want it to end in %q", err, want)
+		}
+	}
+	f(incomplete, true, " (the URL is cut: quote it, & ends a command in a shell)")
+	f(always(t, "wait-put-bad-signature"), false, " (is the URL whole and unchanged? quote it in the shell)")
+
+	h := newHeat(t, incomplete)
+	d := &delivery{Sender: h.sender(), signed: true}
+	if hint := d.hint(&awsquery.Error{Status: http.StatusForbidden}); hint != "" {
+		t.Errorf("hint = %q for a URL that was signed here, want none", hint)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestRefusedSignalIsAnError(t *testing.T) {
 	}{
 		"wait-put-bad-status":    {"HTTP 500 InternalFailure: The request processing has failed due to an internal error (Heat says so too when the handle does not take what was sent)", 6},
 		"wait-put-empty":         {"HTTP 500 Internal Server Error", 6},
-		"wait-put-bad-signature": {"HTTP 403 AccessDenied: User is not authorized to perform action", 8},
+		"wait-put-bad-signature": {"HTTP 403 AccessDenied: User is not authorized to perform action (is the URL whole and unchanged? quote it in the shell)", 8},
 	} {
 		h := newHeat(t, always(t, name))
 		url := h.presigned(waitPath, time.Now())

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/xi2/xz"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
@@ -80,10 +80,7 @@ func decompress(r io.Reader, head []byte) (io.ReadCloser, error) {
 	case bytes.HasPrefix(head, []byte("BZh")) && len(head) > 3 && head[3] >= '1' && head[3] <= '9':
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		if xzWindow(head) > maxWindow {
-			return nil, errors.New("its xz dictionary is too large")
-		}
-		x, err := xz.NewReader(r)
+		x, err := xz.NewReader(r, maxWindow)
 		return io.NopCloser(x), err
 	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
@@ -93,29 +90,6 @@ func decompress(r io.Reader, head []byte) (io.ReadCloser, error) {
 		return z.IOReadCloser(), nil
 	}
 	return nil, nil
-}
-
-// xzWindow is the dictionary size of the first block of an xz file, as "The
-// .xz File Format", 3.1 and 5.3.1, has it; 0 when there is none.
-func xzWindow(head []byte) int64 {
-	const streamHeader = 12
-	if len(head) < streamHeader+2 {
-		return 0
-	}
-	flags, rest := head[streamHeader+1], head[streamHeader+2:]
-	for _, optional := range []byte{0x40, 0x80} {
-		for flags&optional != 0 && len(rest) > 0 {
-			last := rest[0]&0x80 == 0
-			if rest = rest[1:]; last {
-				break
-			}
-		}
-	}
-	const lzma2 = 0x21
-	if len(rest) < 3 || rest[0] != lzma2 || rest[2] > 40 {
-		return 0
-	}
-	return int64(2|rest[2]&1) << (rest[2]/2 + 11)
 }
 
 // isTar says whether a tar archive begins here: the checksum of its first

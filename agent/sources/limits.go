@@ -13,6 +13,10 @@ type limits struct {
 	floor   int64 // bytes up to which the ratio does not count: all small files compress well
 }
 
+// maxDepth is how many directories a member may be below: each is looked up
+// again for each member. The trees of real archives have some dozens.
+const maxDepth = 256
+
 func defaultLimits() limits {
 	return limits{bytes: 10 << 30, members: 200_000, ratio: 1000, floor: 1 << 20}
 }

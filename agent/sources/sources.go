@@ -31,8 +31,9 @@ import (
 // The run goes on, degraded and with the directory as it was, when the
 // archive cannot be had or is refused: for a member that would be outside of
 // the directory or is no file, directory or link, for one behind a symbolic
-// link, and for an archive too large to be meant. An error is a directory
-// without an absolute path.
+// link, and for an archive too large or too deep to be meant. An error is a
+// directory without an absolute path, or one that anybody may have linked
+// elsewhere.
 //
 // Only one Apply may run at a time for a directory.
 func Apply(ctx context.Context, s *sys.System, c *fetch.Client, src metadata.Source) (sys.Outcome, error) {
@@ -43,6 +44,9 @@ func apply(ctx context.Context, s *sys.System, c *fetch.Client, src metadata.Sou
 	o := sys.Outcome{Name: src.Dir}
 	if !path.IsAbs(src.Dir) {
 		return o, fmt.Errorf("source %s: the directory must be absolute, such as /srv/app", src.Dir)
+	}
+	if err := s.CheckLinks(src.Dir, nil); err != nil {
+		return o, fmt.Errorf("source %s: %w", src.Dir, err)
 	}
 	known := load(s, src)
 	intact := known.intact(s.Path(src.Dir))

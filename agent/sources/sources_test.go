@@ -2,6 +2,7 @@ package sources
 
 import (
 	"archive/tar"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -263,6 +264,29 @@ func TestRootAsDirectory(t *testing.T) {
 	changed(t, s, src, true)
 	changed(t, s, src, false)
 	expectTree(t, s, "/usr", "local drwxr-xr-x", "local/x -rw-r--r-- x")
+}
+
+// A link in /tmp that another user made led root to where it pointed.
+func TestDirectoryByALinkOfAnotherUserIsFatal(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make the link of another user")
+	}
+	s := system(t)
+	src := give(t, s, makeTar(t, file("x", "1")), "a")
+	src.Dir = "/tmp/app/sub"
+	put(t, s, "/tmp/x", "")
+	put(t, s, "/srv/there", "")
+	err := errors.Join(os.Chmod(s.Path("/tmp"), 0o777|fs.ModeSticky), os.Symlink("../srv", s.Path("/tmp/app")), os.Lchown(s.Path("/tmp/app"), 1234, 2345))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, s, "/srv")
+	o, err := Apply(t.Context(), s, new(fetch.Client), src)
+	want := "source /tmp/app/sub: " + s.Path("/tmp/app") + " is a symbolic link of user 1234 in a directory that everybody may write to: it is not followed"
+	if err == nil || err.Error() != want || o.Changed {
+		t.Errorf("Apply = %+v, %v, want %s", o, err, want)
+	}
+	expectTree(t, s, "/srv", before...)
 }
 
 func TestRelativeDirectoryIsFatal(t *testing.T) {

@@ -49,6 +49,9 @@ func localName(name string) (string, error) {
 		return "", fmt.Errorf("member %q leads out of the directory", name)
 	}
 	name = path.Clean(name)
+	if strings.Count(name, "/") > maxDepth {
+		return "", fmt.Errorf("member %.40q... is below more than %d directories", name, maxDepth)
+	}
 	if strings.HasPrefix(name, stagePrefix) {
 		return "", fmt.Errorf("member %q has a name that is not free", name)
 	}

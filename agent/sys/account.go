@@ -69,7 +69,7 @@ func (s *System) entry(ctx context.Context, database, kind, name string) ([]stri
 }
 
 func (s *System) named(ctx context.Context, database, kind, name string) ([]string, error) {
-	if data, err := os.ReadFile(s.Path("/etc/" + database)); err == nil {
+	if data, err := s.accounts.read(s.Path("/etc/" + database)); err == nil {
 		if fields := findEntry(data, name); fields != nil {
 			return fields, nil
 		}
@@ -83,6 +83,36 @@ func (s *System) named(ctx context.Context, database, kind, name string) ([]stri
 		}
 	}
 	return nil, &UnknownAccountError{kind, name}
+}
+
+// accountFiles keeps what passwd and group held when they were last read: a
+// config of a thousand files asks two thousand times.
+type accountFiles map[string]accountFile
+
+type accountFile struct {
+	info os.FileInfo
+	data []byte
+}
+
+// read returns a file's content, read again when the file is another one: the
+// tools that make accounts replace it.
+func (a *accountFiles) read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if old, ok := (*a)[path]; ok && os.SameFile(old.info, info) && old.info.Size() == info.Size() && old.info.ModTime().Equal(info.ModTime()) {
+		return old.data, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if *a == nil {
+		*a = accountFiles{}
+	}
+	(*a)[path] = accountFile{info, data}
+	return data, nil
 }
 
 // findEntry returns the fields of the line that begins with a name.

@@ -17,7 +17,7 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
 )
 
-// A System is the machine that is changed. Run and Log must be set; Exec is
+// A System is the machine that is changed. One goroutine uses it at a time. Run and Log must be set; Exec is
 // the Runner of a real machine.
 type System struct {
 	Root    string   // empty or "/": the machine itself
@@ -26,6 +26,8 @@ type System struct {
 	Log     *slog.Logger
 	Mask    *Mask // what must not be shown; nil hides nothing
 	DryRun  bool  // look, and say what would change; change nothing
+
+	accounts accountFiles
 }
 
 // An Outcome is what became of one item of a section.

@@ -28,11 +28,12 @@ type connection struct {
 	retryFor                             duration
 }
 
-// add gives a command the options of a connection; stack and resource have
-// the short forms given, if any. Those named in heat are the ones that
-// heat-cfntools has for it.
-func (o *connection) add(c *cobra.Command, stack, resource string, heat ...string) {
+// add gives a command the options of a connection. Three of them have the
+// short forms given, if any: to each tool its letters mean what they meant in
+// heat-cfntools. Those named in heat are the ones that heat-cfntools has.
+func (o *connection) add(c *cobra.Command, short shorthands, heat ...string) {
 	f := c.Flags()
+	stack, resource, insecure := short.stack, short.resource, short.insecure
 	f.StringVarP(&o.stack, "stack", stack, "", "name or ARN of the stack")
 	f.StringVarP(&o.resource, "resource", resource, "", "logical id of the resource")
 	f.StringVar(&o.region, "region", "", "region to sign requests for (default heat)")
@@ -43,11 +44,14 @@ func (o *connection) add(c *cobra.Command, stack, resource string, heat ...strin
 	f.StringVar(&o.httpProxy, "http-proxy", "", "proxy for http, [scheme://][user:password@]host:port")
 	f.StringVar(&o.httpsProxy, "https-proxy", "", "proxy for https")
 	o.retryFor = duration(retry.Default().Total)
-	f.Var(&o.retryFor, "retry-for", "how long to try when Heat does not answer")
+	f.Var(&o.retryFor, "retry-for", "how long to try when Heat, or where files come from, does not answer")
+	f.BoolVarP(&o.insecure, "insecure", insecure, false, "do not check the server's certificate")
 	f.StringVar(&o.role, "role", "", "of AWS: has no meaning here")
 	f.Lookup("role").Hidden = true
 	markHeat(f, heat...)
 }
+
+type shorthands struct{ stack, resource, insecure string }
 
 // policy is the retry policy with the time limit of the options.
 func (o *connection) policy() retry.Policy {
@@ -102,7 +106,7 @@ func (o *connection) api(e *env, l *logs) (*cfnapi.Client, error) {
 	}, nil
 }
 
-// cache is where the last metadata are kept.
+// cache is where the last metadata is kept.
 func (e *env) cache() metadata.Cache {
 	dir := metadata.DefaultCacheDir
 	if d := e.getenv("HEAT_CFN_INIT_LAST_METADATA_DIR"); d != "" {
@@ -113,40 +117,48 @@ func (e *env) cache() metadata.Cache {
 
 // load gets the metadata: from Heat when the options name a stack and a
 // resource and there are keys, else from what is on the guest. What cannot be
-// had from Heat is taken from the guest too, with a warning, or in a strict
-// run refused.
-func (o *connection) load(ctx context.Context, e *env, l *logs, strict bool) (metadata.Document, error) {
+// had from Heat is taken from the guest too, with a warning, as far as trust
+// goes. remote says that the document is Heat's.
+func (o *connection) load(ctx context.Context, e *env, l *logs, trust fallback) (d metadata.Document, remote bool, err error) {
 	local := metadata.Local{Root: e.root, Cache: e.cache(), Resource: o.resource}
 	if o.role != "" {
 		l.Warn("--role is of AWS and has no meaning here")
 	}
 	if o.stack == "" || o.resource == "" {
-		return local.Fetch(ctx)
+		d, err = local.Fetch(ctx)
+		return d, false, err
 	}
 	api, err := o.api(e, l)
-	if errors.Is(err, cfnapi.ErrNoCredentials) && !strict {
-		l.Info("no credentials, so the metadata on this machine are read")
-		return local.Fetch(ctx)
+	if err != nil && !errors.Is(err, cfnapi.ErrNoCredentials) {
+		return d, false, err // an option or a file of the user is wrong
 	}
-	var d metadata.Document
 	if err == nil {
-		d, err = api.Fetch(ctx)
+		if d, err = api.Fetch(ctx); err == nil {
+			d.Origin = "stack " + o.stack + ", resource " + o.resource + " at " + awsquery.RedactURL(api.Endpoint)
+			return d, true, nil
+		}
 		err = hinted(err)
 	}
-	if err == nil {
-		d.Origin = "stack " + o.stack + ", resource " + o.resource + " at " + awsquery.RedactURL(api.Endpoint)
-		return d, nil
-	}
-	if strict || ctx.Err() != nil {
-		return d, err
+	_, refused := errors.AsType[*awsquery.Error](err)
+	if trust == never || refused && trust == ifSilent || ctx.Err() != nil {
+		return d, false, err
 	}
 	d, localErr := local.Fetch(ctx)
 	if localErr != nil {
-		return d, fmt.Errorf("%w; and %w", err, localErr)
+		return d, false, fmt.Errorf("%w; and %w", err, localErr)
 	}
-	l.Warn("using the metadata on this machine: "+oneLine(err), "file", d.Origin)
-	return d, nil
+	l.Warn("degraded: using the metadata on this machine, "+d.Origin, "because", oneLine(err))
+	return d, false, nil
 }
+
+// A fallback says when the metadata on the machine stand in for Heat's.
+type fallback int
+
+const (
+	never    fallback = iota
+	ifSilent          // Heat does not answer
+	always            // also when it refuses: old templates pass keys that are none
+)
 
 // hinted adds to an error of TLS what can be done about it.
 func hinted(err error) error {

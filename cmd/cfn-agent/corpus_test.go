@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/cfn-agent/cfn-agent/agent"
+	"github.com/cfn-agent/cfn-agent/agent/packages"
 )
 
 const corpusDir = "../../metadata/testdata/corpus"
@@ -47,7 +48,7 @@ func newGuest(t *testing.T) *guest {
 		root:   g.root,
 		client: &http.Client{Transport: archives{}},
 		environ: []string{
-			"PATH=" + stubs + ":/usr/bin:/bin", "TOOLS_STATE=" + g.tools, "HOME=/root",
+			"PATH=" + stubs + ":/usr/bin:/bin", "TOOLS_STATE=" + g.tools, "HOME=/root", packages.InRoot + "=1",
 		},
 	}
 	return g

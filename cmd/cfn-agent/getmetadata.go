@@ -22,12 +22,13 @@ func newGetMetadataCommand(e *env) *cobra.Command {
 		Use:   "get-metadata",
 		Short: "Print the metadata of a resource",
 		Long: `Print the metadata of a resource, or the value at one key of it, as one line of
-JSON. Without stack, resource or keys the metadata on this machine are printed.
+JSON. Without stack and resource, or without keys, it is the metadata on this
+machine.
 
-Exit status: 0 printed, 1 there are no metadata or no such key, 2 bad option.`,
+Exit status: 0 printed, 1 there is no metadata or no such key, 2 bad option.`,
 		Example: "  cfn-agent get-metadata --stack mystack --resource WebServer\n" +
 			"  cfn-agent get-metadata --stack mystack --resource WebServer --key \"db.'host.name'\" --raw",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runGetMetadata(c.Context(), e, c, o) },
 	}
 	f := c.Flags()
@@ -35,8 +36,7 @@ Exit status: 0 printed, 1 there are no metadata or no such key, 2 bad option.`,
 	f.BoolVar(&o.raw, "raw", false, "print a string without quotes")
 	f.Bool("json", true, "print JSON, as without it")
 	f.Lookup("json").Hidden = true
-	o.add(c, "s", "r", "stack", "resource", "access-key", "secret-key", "region", "credential-file", "url", "key")
-	f.BoolVar(&o.insecure, "insecure", false, "do not check the server's certificate")
+	o.add(c, shorthands{stack: "s", resource: "r"}, "stack", "resource", "access-key", "secret-key", "region", "credential-file", "url", "key")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
 	return c
 }
@@ -53,14 +53,16 @@ func runGetMetadata(ctx context.Context, e *env, c *cobra.Command, o getMetadata
 	// heat-cfntools wrote all metadata, secrets included, to a log: no file.
 	l := e.openLogs(c.Root().Name(), "", o.verbose)
 	defer l.Close()
-	d, err := o.load(ctx, e, l, false)
+	d, remote, err := o.load(ctx, e, l, ifSilent)
 	if err != nil {
 		return err
 	}
-	o.keep(e, l, d)
+	if remote {
+		o.keep(e, l, d)
+	}
 	value, ok := d.Lookup(o.key)
 	if !ok {
-		return fmt.Errorf("the metadata have no key %s", o.key)
+		return fmt.Errorf("the metadata has no key %s", o.key)
 	}
 	text := string(metadata.OneLine(value))
 	if o.raw {

@@ -17,8 +17,8 @@ type pkg struct {
 	Standard              bool
 }
 
-// list returns what go list says of packages and, with -deps, of all they need.
-func list(t *testing.T, args ...string) []pkg {
+// goList returns what go list says of packages and, with -deps, of all they need.
+func goList(t *testing.T, args ...string) []pkg {
 	t.Helper()
 	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Name,Doc,Imports,Deps,Standard"}, args...)...)
 	cmd.Dir = "../.."
@@ -55,7 +55,7 @@ func TestGuestImportsNothingOfTheServer(t *testing.T) {
 		"net/http/pprof":                       "the guest listens to nobody",
 		"database/sql":                         "the guest has no database",
 	}
-	for _, p := range list(t, "-deps", "./cmd/cfn-agent") {
+	for _, p := range goList(t, "-deps", "./cmd/cfn-agent") {
 		for prefix, reason := range forbidden {
 			if p.ImportPath == prefix || strings.HasPrefix(p.ImportPath, prefix+"/") {
 				t.Errorf("cmd/cfn-agent needs %s: %s", p.ImportPath, reason)
@@ -69,7 +69,7 @@ func TestGuestImportsNothingOfTheServer(t *testing.T) {
 func TestImportsPointOneWay(t *testing.T) {
 	leaves := []string{"agent/atomicfile", "agent/metric", "agent/mustache", "agent/nearest", "agent/pattern", "agent/retry", "metadata/awsquery"}
 	sections := []string{"agent/packages", "agent/accounts", "agent/sources", "agent/files", "agent/commands", "agent/services"}
-	for _, p := range list(t, "./...") {
+	for _, p := range goList(t, "./...") {
 		name := strings.TrimPrefix(p.ImportPath, module+"/")
 		for _, imported := range p.Imports {
 			of, ours := strings.CutPrefix(imported, module+"/")
@@ -93,7 +93,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 func TestEveryPackageIsDocumented(t *testing.T) {
-	for _, p := range list(t, "./...") {
+	for _, p := range goList(t, "./...") {
 		want := "Package " + p.Name + " "
 		if p.Name == "main" {
 			want = "Command " + path.Base(p.ImportPath) + " "

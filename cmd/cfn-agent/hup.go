@@ -49,7 +49,7 @@ configuration or no hook, Heat does not tell, or an action failed; 2 bad option.
 With --status: 0 no hook is failing, 1 one is.`,
 		Example: "  cfn-agent hup --once\n" +
 			"  cfn-agent hup --trigger cfn-auto-reloader",
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return runHup(c.Context(), e, c, o) },
 	}
 	f := c.Flags()

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cfn-agent/cfn-agent/agent/hup"
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/hooks"
 )
 
@@ -40,19 +41,15 @@ func (d *hupDaemon) run(ctx context.Context) error {
 	defer stop()
 	now, stopSignals := passSignals()
 	defer stopSignals()
-	pid, err := hup.TakeLock(filepath.Join(d.e.root, hup.PIDPath))
-	if errors.Is(err, hup.ErrBusy) {
+	pid, err := lock.Try(filepath.Join(d.e.root, hup.PIDPath))
+	if errors.Is(err, lock.ErrHeld) {
 		return errors.New("another daemon is running: its process id is in " + hup.PIDPath)
 	}
 	if err != nil {
 		return err
 	}
-	defer pid.Close()
-	err = pid.Truncate(0)
-	if err == nil {
-		_, err = fmt.Fprintln(pid, os.Getpid())
-	}
-	if err != nil {
+	defer pid.Release()
+	if err := pid.Note(fmt.Sprintln(os.Getpid())); err != nil {
 		return fmt.Errorf("write %s: %w", hup.PIDPath, err)
 	}
 	watchdog, err := daemon.SdWatchdogEnabled(false)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,15 +37,16 @@ func newInitCommand(e *env) *cobra.Command {
 		Short: "Apply the AWS::CloudFormation::Init metadata of a resource",
 		Long: `Apply the AWS::CloudFormation::Init metadata of a resource to this machine:
 packages, groups, users, sources, files, commands and services. Only what
-differs is changed. The metadata come from FILE (- for standard input), else from
+differs is changed. The metadata comes from FILE (- for standard input), else from
 Heat if stack, resource and keys are known, else from what Heat left on this machine.
+A FILE and a stack exclude each other.
 
 What heat-cfntools went on without is said in a line that begins "degraded:".
 
 Exit status: 0 applied (also degraded, but for --strict), 1 failed, 2 bad option.`,
 		Example: "  cfn-agent init --stack mystack --resource WebServer --region RegionOne\n" +
 			"  cfn-agent init --dry-run metadata.json",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArg("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.file = args[0]
@@ -55,19 +57,18 @@ Exit status: 0 applied (also degraded, but for --strict), 1 failed, 2 bad option
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&o.configsets, "configsets", "c", "", "sets to apply, separated by commas (default default)")
+	f.StringVarP(&o.configsets, "configsets", "c", "", "sets to apply, separated by commas (default: the set named default)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would change, and change nothing")
-	f.BoolVar(&o.check, "check", false, "only check that the metadata are right")
+	f.BoolVar(&o.check, "check", false, "only check that the metadata is right")
 	f.BoolVarP(&o.strict, "strict", "t", false, "fail where a run would be degraded, and on unknown keys")
 	f.BoolVar(&o.resume, "resume", false, "go on with a run that was cut short")
-	f.StringVar(&o.report, "report", "", "write what was done to this file, as JSON")
+	f.StringVar(&o.report, "report", "", "write what was done to this file, as JSON; - is standard output")
 	f.StringVar(&o.signal, "signal", "", "URL of a wait condition to tell how it went")
 	f.Var(&o.timeout, "timeout", "limit for the whole run, such as 30m (default none)")
 	o.commandTimeout = duration(commands.DefaultTimeout)
 	f.Var(&o.commandTimeout, "command-timeout", "limit for each command; 0 for none")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
-	o.add(c, "s", "r", "stack", "resource", "access-key", "secret-key", "region", "configsets")
-	f.BoolVarP(&o.insecure, "insecure", "k", false, "do not check the server's certificate")
+	o.add(c, shorthands{stack: "s", resource: "r", insecure: "k"}, "stack", "resource", "access-key", "secret-key", "region", "configsets")
 	return c
 }
 
@@ -75,6 +76,9 @@ Exit status: 0 applied (also degraded, but for --strict), 1 failed, 2 bad option
 func (o *initOptions) validate(c *cobra.Command) error {
 	if o.file != "" && (o.stack != "" || o.resource != "") {
 		return usageError(c, "a file and --stack or --resource exclude each other")
+	}
+	if o.dryRun && o.check {
+		return usageError(c, "--check and --dry-run exclude each other")
 	}
 	if o.resume && (o.file != "" || o.dryRun || o.check) {
 		return usageError(c, "--resume goes on with an earlier run: it takes no file, --dry-run or --check")
@@ -94,6 +98,9 @@ func runInit(ctx context.Context, e *env, c *cobra.Command, o initOptions) (err 
 	}
 	o.retryForSet, o.commandTimeoutSet = c.Flags().Changed("retry-for"), c.Flags().Changed("command-timeout")
 	program := c.Root().Name()
+	if os.Geteuid() != 0 && e.root == "/" && !o.dryRun && !o.check {
+		return errors.New("must run as root: it changes the machine (--dry-run and --check need no root)")
+	}
 	log := initLog
 	if o.dryRun || o.check {
 		log = "" // nothing is changed, not even a log

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
 	"github.com/cfn-agent/cfn-agent/agent/commands"
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
@@ -38,11 +41,11 @@ type initRun struct {
 
 func (i *initRun) run(ctx context.Context) error {
 	if !i.o.dryRun && !i.o.check {
-		lock, err := i.lock(ctx)
+		held, err := i.lock(ctx)
 		if err != nil {
 			return err
 		}
-		defer lock.Release()
+		defer held.Release()
 	}
 	if err := i.prepare(ctx); err != nil {
 		return err
@@ -57,14 +60,14 @@ func (i *initRun) run(ctx context.Context) error {
 
 // lock keeps other runs out. A command of a run that calls cfn-init would
 // wait for itself.
-func (i *initRun) lock(ctx context.Context) (*agent.Lock, error) {
+func (i *initRun) lock(ctx context.Context) (*lock.Lock, error) {
 	if i.e.getenv(commands.Marker) != "" {
 		return nil, errors.New("called from a command that cfn-init runs: it would wait for itself")
 	}
 	path := filepath.Join(i.e.root, agent.LockPath)
 	waiting := time.AfterFunc(time.Second, func() { i.logs.Warn("waiting for another run to end", "lock", path) })
 	defer waiting.Stop()
-	return agent.TakeLock(ctx, path, i.program)
+	return lock.Take(ctx, path, i.program)
 }
 
 // prepare gets the metadata, and the journal that goes with them.
@@ -88,8 +91,13 @@ func (i *initRun) prepare(ctx context.Context) error {
 
 func (i *initRun) load(ctx context.Context) error {
 	if i.o.file == "" {
-		d, err := i.o.load(ctx, i.e, i.logs, i.o.strict)
-		if err == nil && !i.o.dryRun && !i.o.check {
+		trust := always
+		if i.o.strict {
+			trust = never
+		}
+		d, remote, err := i.o.load(ctx, i.e, i.logs, trust)
+		// Without a resource there is one last document, wherever it is from.
+		if err == nil && (remote || i.o.resource == "") && !i.o.dryRun && !i.o.check {
 			i.o.keep(i.e, i.logs, d)
 		}
 		i.document = d
@@ -127,6 +135,10 @@ func (i *initRun) configs() ([]metadata.Config, error) {
 	}
 	if i.o.check {
 		for _, name := range init.Configs() {
+			selected := func(c metadata.Config) bool { return c.Name == name }
+			if slices.ContainsFunc(configs, selected) {
+				continue
+			}
 			if _, err := init.Config(name); err != nil {
 				return nil, err
 			}
@@ -136,10 +148,12 @@ func (i *initRun) configs() ([]metadata.Config, error) {
 		if i.o.strict {
 			return nil, w
 		}
-		i.logs.Warn(w.Error())
+		if i.o.check || !w.LeftOut() { // a run calls what it leaves out degraded
+			i.logs.Warn(w.Warning())
+		}
 	}
 	if i.o.check {
-		fmt.Fprintf(i.e.stdout, "%s: the metadata are right: %d configs\n", i.program, len(init.Configs()))
+		fmt.Fprintf(i.e.stdout, "%s: the metadata is right: %s, from %s\n", i.program, list(init.Configs()), i.document.Origin)
 	}
 	return configs, nil
 }
@@ -150,6 +164,9 @@ func (i *initRun) apply(ctx context.Context, configs []metadata.Config) error {
 		return err
 	}
 	defer closeLog()
+	// A run is short, and most of what it holds it holds to the end: looking for
+	// garbage would cost more than it frees.
+	debug.SetGCPercent(400)
 	i.logs.file.Info(banner("Starting build"))
 	i.logs.Info("applying the metadata", "source", i.document.Origin, "configs", len(configs))
 	items, err := run.Apply(ctx, configs)
@@ -169,6 +186,8 @@ func (i *initRun) apply(ctx context.Context, configs []metadata.Config) error {
 	if err == nil {
 		i.logs.file.Info(banner("Build complete"))
 		i.summary(report)
+	} else if !i.o.dryRun {
+		fmt.Fprintf(i.e.stderr, "%s: %s until it failed; when that is mended, --resume goes on from there\n", i.program, report.Summary())
 	}
 	return err
 }
@@ -180,13 +199,21 @@ func banner(text string) string {
 	return strings.Repeat("-", left) + text + strings.Repeat("-", 60-left-len(text))
 }
 
+// list names configs: "config", "configs a, b".
+func list(names []string) string {
+	if len(names) == 1 {
+		return "config " + names[0]
+	}
+	return "configs " + strings.Join(names, ", ")
+}
+
 func (i *initRun) summary(report *agent.Report) {
 	text := report.Summary()
 	switch {
 	case i.rebooted:
 		text += "; goes on after the next boot"
 	case i.o.dryRun:
-		text += " (dry run: nothing was changed)"
+		text += " (dry run of " + i.document.Origin + ": nothing was changed)"
 	}
 	fmt.Fprintf(i.e.stdout, "%s: %s\n", i.program, text)
 }

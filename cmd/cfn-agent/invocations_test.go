@@ -14,7 +14,7 @@ import (
 )
 
 // built are the tools of the corpus that this program is.
-var built = map[string]bool{"cfn-init": true, "cfn-signal": true, "cfn-create-aws-symlinks": true, "cfn-get-metadata": true, "cfn-hup": true}
+var built = map[string]bool{"cfn-init": true, "cfn-signal": true, "cfn-create-aws-symlinks": true, "cfn-get-metadata": true, "cfn-hup": true, "cfn-push-stats": true}
 
 type invocation struct {
 	tool, path string
@@ -60,8 +60,15 @@ func parsed(tool string, args []string) map[string]string {
 		"cfn-signal":              {"-s": "success", "-r": "reason", "-d": "data", "-i": "id", "-e": "exit-code", "-k": "insecure"},
 		"cfn-create-aws-symlinks": {"-t": "target", "-s": "source", "-f": "force"},
 		"cfn-hup":                 {"-c": "config", "-f": "no-daemon", "-v": "verbose"},
+		"cfn-push-stats":          {"-v": "verbose"},
 	}[tool]
 	switches := map[string]bool{"force": true, "insecure": true, "no-daemon": true, "verbose": true}
+	for _, name := range []string{
+		"service-failure", "heartbeat", "mem-util", "mem-used", "mem-avail", "swap-util", "swap-used", "disk-space-util",
+		"disk-space-used", "disk-space-avail", "cpu-util", "haproxy", "haproxy-latency",
+	} {
+		switches[name] = true
+	}
 	got := map[string]string{}
 	for i := 0; i < len(args); i++ {
 		name, ok := short[args[i]]
@@ -107,7 +114,7 @@ func TestInvocationsOfCorpusParseAsBefore(t *testing.T) {
 			t.Errorf("%s %q: got %q, %v, want %q", in.tool, in.args, got, err, want)
 		}
 	}
-	if count < 49 {
+	if count < 56 {
 		t.Errorf("only %d command lines were tried", count)
 	}
 }

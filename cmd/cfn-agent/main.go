@@ -50,6 +50,7 @@ func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
 func main() {
+	growStack()
 	e := &env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), hideArg: hideArg}
 	e.root = e.getenv("CFN_ROOT")
 	if e.root == "" {
@@ -126,7 +127,7 @@ func newRootCommand(e *env) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newHupCommand(e), newVersionCommand(e))
+	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newHupCommand(e), newPushStatsCommand(e), newVersionCommand(e))
 	return root
 }
 
@@ -160,6 +161,23 @@ func prepare(c *cobra.Command) *cobra.Command {
 		return runE(c, list)
 	}
 	return c
+}
+
+// noArgs refuses arguments, and oneArg more than one of what it takes.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError(c, "takes no argument, but was given %s", args[0])
+	}
+	return nil
+}
+
+func oneArg(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageError(c, "takes one %s, but was given %d", what, len(args))
+		}
+		return nil
+	}
 }
 
 // usageError is about a bad option or argument.

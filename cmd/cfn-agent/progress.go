@@ -46,6 +46,9 @@ func (p *progress) item(item agent.Item, done bool, number, total int) {
 	case !item.Changed:
 		p.logs.Debug("unchanged", "item", item.Path)
 	}
+	if p.dryRun && item.Skipped != "" {
+		fmt.Fprintf(p.e.stdout, "%s: nothing: %s\n", item.Path, item.Skipped)
+	}
 	if !item.Changed || item.Resumed {
 		return
 	}

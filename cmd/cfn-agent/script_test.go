@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"cfn-agent": main, "cfn-init": main, "cfn-get-metadata": main, "cfn-signal": main, "cfn-create-aws-symlinks": main,
-		"cfn-hup": main,
+		"cfn-hup": main, "cfn-push-stats": main,
 	})
 }
 
@@ -114,6 +114,10 @@ func (h *fakeHeat) answer(ts *testscript.TestScript, w http.ResponseWriter, r *h
 	if _, err := fmt.Sscanf(h.metadata, "%d", &status); err == nil && status != http.StatusOK {
 		w.WriteHeader(status)
 		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameterValue</Code><Message>The Stack (%s) could not be found.</Message></Error></ErrorResponse>", r.URL.Query().Get("StackName"))
+		return
+	}
+	if strings.HasPrefix(string(body), "Action=PutMetricData&") {
+		io.WriteString(w, "<PutMetricDataResponse/>")
 		return
 	}
 	if strings.Contains(r.URL.Path, "/waitcondition/") {

@@ -31,12 +31,13 @@ func newSignalCommand(e *env) *cobra.Command {
 		Use:   "signal [URL]",
 		Short: "Signal a wait condition of a stack",
 		Long: `Tell Heat that this machine is ready, or failed: by the pre-signed URL of a wait
-condition handle, or by the name of a resource that takes signals.
+condition handle, by the handle's signal attribute, or by the name of a resource
+that takes signals.
 
 Exit status: 0 Heat took the signal, 1 it did not, 2 bad option.`,
 		Example: "  cfn-agent signal --exit-code $? --reason \"web server set up\" \"$WAIT_URL\"\n" +
 			"  cfn-agent signal --success false --reason \"no disk\" --stack mystack --resource WaitHandle",
-		Args: cobra.MaximumNArgs(1),
+		Args: oneArg("URL"),
 		RunE: func(c *cobra.Command, args []string) error { return runSignal(c.Context(), e, c, o, args) },
 	}
 	f := c.Flags()
@@ -50,8 +51,7 @@ Exit status: 0 Heat took the signal, 1 it did not, 2 bad option.`,
 	f.StringVar(&o.exit, "exit", "", "as --exit-code")
 	f.Lookup("exit").Hidden = true
 	// -s and -r are --success and --reason here, as in heat-cfntools.
-	o.add(c, "", "")
-	f.BoolVarP(&o.insecure, "insecure", "k", false, "do not check the server's certificate")
+	o.add(c, shorthands{insecure: "k"})
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say what is done")
 	markHeat(f, "success", "reason", "data", "id", "exit-code", "exit", "insecure")
 	return c
@@ -127,11 +127,11 @@ func (o *signalOptions) send(ctx context.Context, e *env, l *logs, r signal.Requ
 		r.Signal.UniqueID = e.instanceID(ctx, l)
 	}
 	if err := hinted(sender.Send(ctx, r)); err != nil {
-		l.Info("not signalled", "status", r.Signal.Status, "id", r.Signal.UniqueID, "err", err)
+		l.file.Error("not signalled", "status", r.Signal.Status, "id", r.Signal.UniqueID, "err", err)
 		return err
 	}
 	l.Info("signalled", "status", r.Signal.Status, "id", r.Signal.UniqueID)
-	_, err = fmt.Fprintf(e.stdout, "signalled %s\n", r.Signal.Status)
+	_, err = fmt.Fprintf(e.stdout, "signalled %s as %s\n", r.Signal.Status, r.Signal.UniqueID)
 	return err
 }
 

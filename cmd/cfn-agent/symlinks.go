@@ -27,7 +27,7 @@ for them. Heat's boot hook calls it at each boot.
 
 Exit status: 0 done, 1 the directories are the same or cannot be used, 2 bad option.`,
 		Example: "  cfn-agent create-aws-symlinks\n  cfn-agent create-aws-symlinks --source /usr/local/bin --force",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return runSymlinks(e, o) },
 	}
 	f := c.Flags()

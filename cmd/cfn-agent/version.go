@@ -27,7 +27,7 @@ func newVersionCommand(e *env) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Long:  "Print the version of the program and of the Go it was built with.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(e.stdout, "cfn-agent %s (%s %s/%s)\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

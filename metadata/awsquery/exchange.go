@@ -16,7 +16,7 @@ import (
 type Exchange struct {
 	HTTP  *http.Client
 	Idle  time.Duration // longest silence inside a body; 0: 60 s
-	Limit int64         // largest body in bytes; 0: 64 MiB
+	Limit int64         // largest body in bytes, decompressed; 0: 16 MiB
 }
 
 // An Answer is what a server gave, its body read to the end.
@@ -26,10 +26,13 @@ type Answer struct {
 	Body   []byte
 }
 
+// ErrorLimit is how much is read of the body of a refusal, in bytes: enough
+// for any error document.
+const ErrorLimit = 64 << 10
+
 const (
 	defaultIdle  = time.Minute
-	defaultLimit = 64 << 20
-	errorLimit   = 64 << 10 // of the body of a refusal
+	defaultLimit = 16 << 20
 	maxRedirects = 5
 )
 
@@ -103,7 +106,7 @@ func (x Exchange) once(ctx context.Context, client *http.Client, u *url.URL, bui
 	a := Answer{Status: resp.StatusCode, Header: resp.Header}
 	if a.Status/100 != 2 {
 		// What can be read of a refusal is enough.
-		a.Body, _ = x.read(cancel, resp.Body, errorLimit)
+		a.Body, _ = x.read(cancel, resp.Body, ErrorLimit)
 		return a, nil
 	}
 	limit := x.Limit

@@ -2,6 +2,7 @@ package awsquery
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/pattern"
 )
@@ -18,8 +19,17 @@ var (
 // Redact cuts users with passwords, and the values of signatures, out of a
 // text or URL.
 func Redact(text string) string {
-	text = userInfo.Regexp().ReplaceAllString(text, "${1}[cut]@")
-	return signature.Regexp().ReplaceAllString(text, "${1}${2}[cut]")
+	// Most texts have neither, and some are long: looking is cheaper than matching.
+	if strings.Contains(text, "://") {
+		text = userInfo.Regexp().ReplaceAllString(text, "${1}[cut]@")
+	}
+	lower := strings.ToLower(text)
+	for _, name := range []string{"signature", "security-token", "temp_url_sig"} {
+		if strings.Contains(lower, name) {
+			return signature.Regexp().ReplaceAllString(text, "${1}${2}[cut]")
+		}
+	}
+	return text
 }
 
 // RedactURL is the form of a URL that may be shown: no user, no password, no

@@ -3,7 +3,6 @@ package cfnapi
 import (
 	"bytes"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"net/http"
 	"strings"
@@ -25,28 +24,27 @@ type fields struct {
 
 // A text is the content of an element, or a JSON value: of a string its
 // content, of null nothing, of anything else its JSON.
-type text string
+type text struct {
+	s     string
+	given bool // the answer has the element
+}
 
 // UnmarshalJSON takes any value.
 func (t *text) UnmarshalJSON(data []byte) error {
+	t.given, t.s = true, ""
 	switch {
 	case string(data) == "null":
-		*t = ""
+		return nil
 	case data[0] == '"':
-		var s string
-		if err := json.Unmarshal(data, &s); err != nil {
-			return err
-		}
-		*t = text(s)
-	default:
-		*t = text(data)
+		return json.Unmarshal(data, &t.s)
 	}
+	t.s = string(data)
 	return nil
 }
 
 // value is the text without what Heat writes for Python's None.
 func (t text) value() string {
-	s := strings.TrimSpace(string(t))
+	s := strings.TrimSpace(t.s)
 	if s == "None" {
 		return ""
 	}
@@ -73,7 +71,7 @@ func parseDetail(body []byte) (Detail, error) {
 		return Detail{}, fmt.Errorf("%w: %w", awsquery.ErrBadAnswer, err)
 	}
 	if f == nil {
-		e := awsquery.ParseError(http.StatusOK, body)
+		e := awsquery.ParseError(http.StatusOK, body[:min(len(body), awsquery.ErrorLimit)])
 		if e.Code != "" || body[0] == '"' {
 			return Detail{}, e
 		}
@@ -87,25 +85,13 @@ func parseDetail(body []byte) (Detail, error) {
 		LastUpdated:        timestamp(f.LastUpdatedTimestamp.value()),
 		Metadata:           []byte(f.Metadata.value()),
 	}
-	if len(d.Metadata) == 0 {
+	switch {
+	case !f.Metadata.given:
+		d.Metadata = nil
+	case len(d.Metadata) == 0:
 		d.Metadata = []byte("{}")
 	}
 	return d, nil
-}
-
-// fromXML returns nil for a document that describes nothing.
-func fromXML(body []byte) (*fields, error) {
-	var doc struct {
-		XMLName xml.Name
-		Detail  *fields `xml:"DescribeStackResourceResult>StackResourceDetail"`
-	}
-	if err := xml.Unmarshal(body, &doc); err != nil {
-		if bytes.Contains(body, []byte("<DescribeStackResourceResponse")) {
-			return nil, fmt.Errorf("its XML is cut or damaged after %d bytes: %w", len(body), err)
-		}
-		return nil, nil
-	}
-	return doc.Detail, nil
 }
 
 func fromJSON(body []byte) (*fields, error) {

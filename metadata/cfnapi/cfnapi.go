@@ -41,7 +41,7 @@ type Detail struct {
 	PhysicalResourceID string    // empty before there is one
 	Status             string    // as CREATE_COMPLETE
 	LastUpdated        time.Time // zero when it could not be read
-	Metadata           []byte    // JSON; "{}" where the resource has none
+	Metadata           []byte    // JSON; "{}" where the resource has none; nil: the answer does not tell
 }
 
 // maxSkew is how far clocks may be apart before a refusal is blamed on it.
@@ -53,6 +53,12 @@ func (c *Client) Fetch(ctx context.Context) (metadata.Document, error) {
 	d, err := c.Describe(ctx)
 	if err != nil {
 		return metadata.Document{}, err
+	}
+	if d.Metadata == nil {
+		// Heat sends an empty element where a resource has none. What is lost
+		// on the way must not replace metadata that is kept.
+		return metadata.Document{}, fmt.Errorf("metadata of resource %s of stack %s: %w: it has no Metadata, not even an empty one",
+			c.Resource, c.Stack, awsquery.ErrBadAnswer)
 	}
 	doc, err := metadata.Parse(d.Metadata)
 	if err != nil {

@@ -3,6 +3,7 @@ package cfnapi
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -295,6 +296,25 @@ func TestFakeHeatBadAnswers(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), "/v1/: "+tt.want) || n > 3 {
 			t.Errorf("%s: Describe = %v after %d requests, want %q after at most 3", name, err, n, tt.want)
 		}
+	}
+}
+
+// A few kilobytes of gzip can hold gigabytes.
+func TestFakeHeatAnswerThatIsAGzipBomb(t *testing.T) {
+	n := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n++
+		w.Header().Set("Content-Encoding", "gzip")
+		z := gzip.NewWriter(w)
+		for range 20 {
+			_, _ = z.Write(make([]byte, 1<<20))
+		}
+		_ = z.Close()
+	}))
+	defer s.Close()
+	_, err := client(t, s).Describe(t.Context())
+	if err == nil || !strings.HasSuffix(err.Error(), "answer is larger than 16777216 bytes") || n != 1 {
+		t.Errorf("Describe = %v after %d requests, want a refusal of its size after 1", err, n)
 	}
 }
 

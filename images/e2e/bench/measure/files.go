@@ -14,12 +14,12 @@ const fileCount = 1000
 // What applying files may cost. A first run is bounded by the writes and
 // syncs that must be. A second one reads: the document, and each file. What it
 // adds is to check the document, to look at owner and mode, and to write two
-// lines of a journal for each file, which may cost four times the reading; in
+// lines of a journal for each file, which may cost five times the reading; in
 // CPU time, since the few syncs of the journal would hide it. That it does not
 // sync each file shows in time.
 const (
 	firstWrites = 2.0
-	secondReads = 5.0
+	secondReads = 6.0
 	secondFirst = 0.25
 )
 

@@ -1,0 +1,263 @@
+package check
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+)
+
+// checker looks at the real machine, or at a tree below root.
+func checker(root, path string) *Checker {
+	return &Checker{System: &sys.System{Root: root, Run: sys.Exec, Environ: []string{"PATH=" + path}, Log: slog.New(slog.DiscardHandler)}}
+}
+
+func parse(t testing.TB, text string) Probe {
+	t.Helper()
+	p, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Timeout = 150 * time.Millisecond
+	return p
+}
+
+// want compares what a probe finds with a fault and words of its line.
+func want(t *testing.T, name string, err error, f Fault, text string) {
+	t.Helper()
+	if f == "" {
+		if err != nil {
+			t.Errorf("%s: Check = %v, want it to pass", name, err)
+		}
+		return
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Fault != f || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%s: Check = %v, want %s: %q", name, err, f, text)
+	}
+}
+
+// listen serves each connection with fn, on a port of loopback.
+func listen(t *testing.T, fn func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			context.AfterFunc(ctx, func() { conn.Close() })
+			go fn(conn)
+		}
+	}()
+	t.Cleanup(func() { l.Close(); cancel(); <-done })
+	return l.Addr().String()
+}
+
+// closed is an address nobody listens at.
+func closed(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestHTTP(t *testing.T) {
+	mux := http.NewServeMux()
+	hang := make(chan struct{})
+	mux.HandleFunc("/ok", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "all is well") })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/broken", http.StatusFound) })
+	mux.HandleFunc("/broken", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", http.StatusInternalServerError) })
+	mux.HandleFunc("/silent", func(http.ResponseWriter, *http.Request) { <-hang })
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "begin")
+		w.(http.Flusher).Flush()
+		<-hang
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	defer close(hang)
+	f := func(target, expect string, fault Fault, text string) {
+		t.Helper()
+		p := parse(t, target)
+		p.Expect = expect
+		want(t, target, checker("", "").Check(t.Context(), p), fault, text)
+	}
+	f(server.URL+"/ok", "", "", "")
+	f(server.URL+"/ok", "is well", "", "")
+	f(server.URL+"/ok", "is ill", Unexpected, `the answer does not hold "is ill"`)
+	f(server.URL+"/moved", "", "", "")
+	f(server.URL+"/broken", "", Status, "/broken: HTTP 500 Internal Server Error")
+	f(server.URL+"/none", "", Status, "HTTP 404")
+	f(server.URL+"/silent", "", Silent, "connected, but no answer within 150ms")
+	f(server.URL+"/slow", "", Slow, "the answer was not complete within 150ms")
+	f("http://"+closed(t)+"/", "", Closed, "nobody listens: connection refused")
+	f("http://no-such-host.invalid/", "", Closed, "no-such-host.invalid")
+	f("http://"+listen(t, func(net.Conn) {}), "", Silent, "no answer")
+	f("http://"+listen(t, func(c net.Conn) { c.Close() }), "", Broken, "closed without an answer")
+	f("http://"+listen(t, func(c net.Conn) { io.WriteString(c, "SSH-2.0-x\r\n") }), "", Broken, "malformed HTTP")
+	f("https://"+listen(t, func(net.Conn) {}), "", Silent, "no answer")
+}
+
+func TestWrongCertificate(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	name := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	c := checker("", "")
+	want(t, "unknown authority", c.Check(t.Context(), parse(t, server.URL)), Certificate, "certificate signed by unknown authority")
+	c.Roots = roots
+	want(t, "wrong name", c.Check(t.Context(), parse(t, name)), Certificate, "not localhost")
+	want(t, "right", c.Check(t.Context(), parse(t, server.URL)), Status, "HTTP 404")
+}
+
+func TestTCP(t *testing.T) {
+	f := func(name, address, expect string, fault Fault, text string) {
+		t.Helper()
+		p := parse(t, "tcp:"+address)
+		p.Expect = expect
+		want(t, name, checker("", "").Check(t.Context(), p), fault, text)
+	}
+	say := func(s string) func(net.Conn) { return func(c net.Conn) { io.WriteString(c, s) } }
+	f("port closed", closed(t), "", Closed, "nobody listens: connection refused")
+	f("open and silent, nothing expected", listen(t, func(net.Conn) {}), "", "", "")
+	f("open and silent, text expected", listen(t, func(net.Conn) {}), "220", Silent, "connected, but no answer within 150ms")
+	f("a banner", listen(t, say("220 mail\r\n")), "", "", "")
+	f("the banner expected", listen(t, say("220 mail\r\n")), "220", "", "")
+	f("another banner", listen(t, say("421 busy\r\n")), "220", Unexpected, `what came does not hold "220"`)
+	f("another banner, and closed", listen(t, func(c net.Conn) { say("421")(c); c.Close() }), "220", Unexpected, "does not hold")
+	f("a proxy for a service that is gone", listen(t, func(c net.Conn) { c.Close() }), "", Broken, "closed without an answer")
+}
+
+func TestExec(t *testing.T) {
+	c := checker("", os.Getenv("PATH"))
+	f := func(command string, fault Fault, text string) {
+		t.Helper()
+		want(t, command, c.Check(t.Context(), parse(t, "exec:"+command)), fault, text)
+	}
+	f("true", "", "")
+	f("echo one; echo two >&2; exit 3", Status, "exec:echo: exit status 3: two")
+	f("exit 4", Status, "exit status 4")
+	f("exec sleep 60", Slow, "it had not ended within 150ms")
+	f("nosuchprogram --password=geheim", Status, "exit status 127")
+}
+
+// A stub stands in for systemctl, which tells what systemd 252 told.
+func TestUnit(t *testing.T) {
+	dir := t.TempDir()
+	stub := `#!/bin/sh
+[ "$LC_ALL" = C ] && [ "$1 $2 $3" = "show --property=LoadState,ActiveState,SubState,Result --" ] || exit 9
+case $4 in
+up) printf 'Result=success\nLoadState=loaded\nActiveState=active\nSubState=running\n' ;;
+failed.service) printf 'Result=exit-code\nLoadState=loaded\nActiveState=failed\nSubState=failed\n' ;;
+stopped) printf 'Result=success\nLoadState=loaded\nActiveState=inactive\nSubState=dead\n' ;;
+none) printf 'Result=success\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n' ;;
+hang) exec sleep 60 ;;
+*) echo 'System has not been booted with systemd as init system' >&2; exit 1 ;;
+esac
+`
+	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(stub), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := checker("", dir+":"+os.Getenv("PATH"))
+	f := func(unit string, fault Fault, text string) {
+		t.Helper()
+		want(t, unit, c.Check(t.Context(), parse(t, "unit:"+unit)), fault, text)
+	}
+	f("up", "", "")
+	f("failed.service", Down, "unit:failed.service: it is failed (failed), result exit-code")
+	f("stopped", Down, "it is inactive (dead)")
+	f("none", Absent, "there is no unit none")
+	f("hang", Slow, "systemd did not answer within 150ms")
+	f("nobus", Unable, "not been booted with systemd")
+	want(t, "no systemctl", checker("", "/nonexistent").Check(t.Context(), parse(t, "unit:up")), Unable, "systemctl is not installed")
+}
+
+func TestProcess(t *testing.T) {
+	root := t.TempDir()
+	for pid, p := range map[string][2]string{
+		"1":    {"1 (systemd) S 0 1", "/sbin/init\x00"},
+		"20":   {"20 (nginx) S 1 20", "nginx: master process /usr/sbin/nginx\x00"},
+		"21":   {"21 (a) b) (c) R 1 20", ""},
+		"22":   {"22 (gone) Z 1 20", ""},
+		"23":   {"23 (bash) S 1 20", "-bash\x00"},
+		"24":   {"24 (a-very-long-nam) S 1 20", "/opt/a-very-long-name\x00-x\x00"},
+		"25":   {"25 (another-long-sc) S 1 20", "/bin/sh\x00/opt/another-long-script\x00"},
+		"26":   {"", ""},
+		"self": {"1 (self) S", "self\x00"},
+	} {
+		dir := filepath.Join(root, "proc", pid)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i, name := range []string{"stat", "cmdline"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(p[i]), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c := checker(root, "")
+	for _, name := range []string{"systemd", "init", "nginx", "a) b) (c", "bash", "a-very-long-name", "another-long-script"} {
+		want(t, name, c.process(Probe{kind: kindProcess, target: name}), "", "")
+	}
+	for _, name := range []string{"gone", "self", "ngin", "another-long-sc2", "httpd"} {
+		want(t, name, c.Check(t.Context(), parse(t, "process:"+name)), Absent, "process:"+name+": there is no process "+name)
+	}
+	want(t, "no /proc", checker(t.TempDir(), "").Check(t.Context(), parse(t, "process:x")), Unable, "proc")
+}
+
+func TestProcessOfThisMachine(t *testing.T) {
+	// What runs this test is a process of another name than the test's own.
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", os.Getppid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent, _ := parseStat(stat)
+	want(t, parent, checker("", "").Check(t.Context(), parse(t, "process:"+parent)), "", "")
+	self := filepath.Base(os.Args[0])
+	want(t, self, checker("", "").Check(t.Context(), parse(t, "process:"+self)), Absent, "there is no process")
+}
+
+func TestAllRunsAtTheSameTime(t *testing.T) {
+	var probes []Probe
+	for range 20 {
+		probes = append(probes, parse(t, "http://"+listen(t, func(net.Conn) {})))
+	}
+	probes = append(probes, parse(t, "exec:true"), Probe{})
+	start := time.Now()
+	errs := checker("", os.Getenv("PATH")).All(t.Context(), probes)
+	if took := time.Since(start); took > 20*150*time.Millisecond/2 {
+		t.Errorf("All took %v, want little more than the longest probe", took)
+	}
+	for i, err := range errs[:20] {
+		want(t, fmt.Sprint(i), err, Silent, probes[i].String())
+	}
+	want(t, "exec", errs[20], "", "")
+	want(t, "none", errs[21], Unable, "nothing to probe")
+}
