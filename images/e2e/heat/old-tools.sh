@@ -121,9 +121,8 @@ setup() { printf 'AWSAccessKeyId = %s\r\n\r\nAWSSecretKey = %s\r\n' "$ACCESS_KEY
 compare '' "${with[@]}"
 
 setup() { echo '{"role": "local"}' | put "$1" /var/lib/heat-cfntools/cfn-init-data; }
-compare '' "${get[@]}"
-compare 'heat-cfntools fell back on local metadata only when it had no keys' \
-  "${get[@]}" --access-key "$ACCESS_KEY" --secret-key wrong
+compare 'what is found on the machine is not kept as what Heat last said of a resource' "${get[@]}"
+compare '' "${get[@]}" --access-key "$ACCESS_KEY" --secret-key wrong
 setup() { printf http://127.0.0.1:9/v1/ | put "$1" /var/lib/heat-cfntools/cfn-metadata-server; }
 compare 'heat-cfntools read the port wrongly and always asked port 8000; the server named here is dead' \
   "${get[@]}" --access-key "$ACCESS_KEY" --secret-key "$SECRET_KEY"
