@@ -223,7 +223,7 @@ func (it *item) action(same bool) string {
 	return strings.Join(append(words, it.ownerWords()...), ", ")
 }
 
-// ownerWords says who becomes the owner, as the metadata name them; empty when
+// ownerWords says who becomes the owner, as the metadata names them; empty when
 // nothing of it changes.
 func (it *item) ownerWords() []string {
 	uid, gid := it.oldOwner()

@@ -180,7 +180,7 @@ func (it *item) isForeign(ctx context.Context) bool {
 	return !isWanted(ctx, it.System, it.file, it.old.uid)
 }
 
-// isWanted says whether a user is the owner that the metadata name.
+// isWanted says whether a user is the owner that the metadata names.
 func isWanted(ctx context.Context, s *sys.System, f metadata.File, uid int) bool {
 	if f.Owner == "" {
 		return false
