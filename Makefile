@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 INLINED = github.com/cfn-agent/cfn-agent/... encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
 FLAGS = -trimpath -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(INLINED))
 LDFLAGS = -s -w -X main.version=$(VERSION)
-FUZZTIME ?= 5s
+FUZZTIME ?= 50000x
 # The race detector needs a C compiler; without one the tests run without it.
 CC_FOUND = $(shell command -v $(CC))
 
