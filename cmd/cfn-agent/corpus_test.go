@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -39,7 +40,12 @@ func newGuest(t *testing.T) *guest {
 			t.Fatal(err)
 		}
 	}
-	for file, text := range map[string]string{"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"} {
+	// Its root is whoever runs the test, so that files can be root's.
+	accounts := map[string]string{
+		"etc/passwd": fmt.Sprintf("root:x:%d:%d:root:/root:/bin/sh\n", os.Getuid(), os.Getgid()),
+		"etc/group":  fmt.Sprintf("root:x:%d:\n", os.Getgid()),
+	}
+	for file, text := range accounts {
 		if err := os.WriteFile(filepath.Join(g.root, file), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
