@@ -1,14 +1,14 @@
 #!/bin/bash
-# End-to-end test of cfn-init, cfn-get-metadata and cfn-signal against a real Heat; see README.md.
+# End-to-end test of cfn-init, cfn-get-metadata, cfn-signal and cfn-hup against a real Heat; see README.md.
 #
-#   heat.sh [SECTION...]     metadata, init, signal, tls, old-tools; all by default
+#   heat.sh [SECTION...]     metadata, init, signal, hup, tls, old-tools; all by default
 #
 # Environment: UPDATE=1 rewrites testdata/differences.txt; KEEP=1 keeps the stacks and $work.
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=$(cd "$here/../.." && pwd)
 export OPENSTACK_DIR=${OPENSTACK_DIR:-/var/lib/openstack-test}
-sections=(metadata init signal tls old-tools)
+sections=(metadata init signal hup tls old-tools)
 
 # The binary as `make build` leaves it.
 build() {
@@ -41,7 +41,7 @@ mount -t tmpfs -o mode=0700 tmpfs $work
 bin=$work/bin
 mkdir $bin
 cp "$root/bin/cfn-agent" $bin/
-for tool in init get-metadata signal; do ln -s cfn-agent $bin/cfn-$tool; done
+for tool in init get-metadata signal hup; do ln -s cfn-agent $bin/cfn-$tool; done
 
 # shellcheck source=lib.sh
 . "$here/lib.sh"
