@@ -8,9 +8,9 @@ packages=(
   # local repositories, and the package managers that read them
   rpm createrepo-c dpkg-dev dnf zypper python3-pip python3-venv ruby
   # what is measured against
-  heat-cfntools python3-boto curl time
-  # to talk to a real Heat
-  jq haproxy
+  heat-cfntools python3-boto python3-psutil curl time
+  # to talk to a real Heat, and to HAProxy
+  jq haproxy socat
 )
 missing=()
 for p in "${packages[@]}"; do

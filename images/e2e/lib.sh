@@ -62,6 +62,37 @@ credentials() { # ROOM [PATH]
   printf 'AWSAccessKeyId=%s\nAWSSecretKey=%s\n' "$ACCESS_KEY" "$SECRET_KEY" | put "$1" "${2:-/etc/cfn/cfn-credentials}" 0400
 }
 
+cases=0 differing=0
+# Two ways of the same call are compared by what is in $work/old.txt and $work/new.txt.
+# judge NAME WHY: they differ when there is a WHY, and only then; differences are added to $found
+judge() {
+  local lines
+  lines=$(diff --unchanged-line-format= --old-line-format='  old: %L' --new-line-format='  new: %L' \
+    "$work/old.txt" "$work/new.txt") || true
+  if [ -z "$lines$2" ]; then
+    pass "same: $1"
+  elif [ -z "$lines" ]; then
+    fail "same, though a difference was expected: $1" "$2" "$(cat "$work/new.txt")" "stderr: $err"
+  elif [ -z "$2" ]; then
+    fail "differs: $1" "$lines" "stderr: $err"
+  else
+    pass "differs as explained: $1"
+  fi
+  [ -n "$lines" ] || return 0
+  differing=$((differing + 1))
+  printf '\n%s\n  why: %s\n%s\n' "$1" "${2:-UNEXPLAINED}" "$lines" >>"$found"
+}
+# golden FILE: the differences found are those of testdata/FILE, which UPDATE=1 makes anew
+golden() {
+  local file=$here/testdata/$1
+  [ -z "${UPDATE:-}" ] || cp "$found" "$file"
+  if diff -u "$file" "$found" >"$work/golden.diff" 2>&1; then
+    pass "all $differing differences in $cases calls are those of testdata/$1"
+  else
+    fail "the differences are not those of testdata/$1" "$(cat "$work/golden.diff")"
+  fi
+}
+
 stack() { "$here/openstack/stack" "$@"; }
 # stack_vars NAME: set STACK_NAME and the other variables of "stack vars" to those of that stack
 stack_vars() { # shellcheck source=/dev/null

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The tests that need root and a real machine: package managers against local
-# repositories, full and read-only disks, units under a booted systemd, and the
-# whole program in that container.
+# repositories, full and read-only disks, HAProxy, units under a booted systemd,
+# the whole program in that container, and what cfn-push-stats sends.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 [ "$(id -u)" = 0 ] || { echo 'system.sh: must be root' >&2; exit 1; }
-go test -tags system -count=1 ./agent/files ./agent/sources ./agent/packages
+go test -tags system -count=1 ./agent/files ./agent/sources ./agent/packages ./agent/stats
 images/e2e/systemd.sh
 make build
+images/e2e/push.sh
 images/e2e/guest/nspawn "${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}/rootfs.tar" -b "$PWD/bin/cfn-agent:/usr/bin/cfn-agent" \
   -b "$PWD/images/e2e/booted.sh:/booted.sh" bash /booted.sh
