@@ -100,5 +100,6 @@ type Alarm struct {
 	Origin  Origin
 	File    string            // of rules, with the line
 	Tags    map[string]string // as TagResource sets them
+	Created time.Time         // when it was first defined
 	Updated time.Time         // of the definition
 }
