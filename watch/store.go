@@ -57,12 +57,10 @@ type Kept struct {
 
 // An EventQuery asks for a page of the history.
 type EventQuery struct {
-	Project   string // empty: of all
-	Alarm     string // name; empty: of all
-	Target    string // empty: of all
-	Kinds     []EventKind
-	From, To  time.Time // From <= At < To; zero: no bound
-	Ascending bool      // oldest first; else newest first
-	Limit     int       // 0: 100
-	Next      string    // from the page before; one that no page gave is an InvalidError with code InvalidNextToken
+	Project, Alarm, Target, Key string // empty: of all
+	Kinds                       []EventKind
+	From, To                    time.Time // From <= At < To; zero: no bound
+	OldestFirst                 bool
+	Limit                       int    // 0: 100
+	Next                        string // from the page before; one that no page gave is an InvalidError with code InvalidNextToken
 }
