@@ -102,6 +102,12 @@ type Wanted struct {
 	Index  int    // of the action in its list, from 0
 	Repeat int    // 0: of the transition itself
 	Action string // as in the alarm's definition
+
+	// Of the definition that was judged:
+	Origin Origin
+	Stack  string        // its Stack, else its StackID
+	Target string        // its Target
+	Span   time.Duration // Period times Periods
 }
 
 // An EventKind is what an Event tells of.

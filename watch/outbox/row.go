@@ -1,0 +1,115 @@
+package outbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// A Status is how far a row has come.
+type Status string
+
+// Statuses of a row. Held and Failed rows are taken up again at their Next;
+// the last four are ends.
+const (
+	Wanted    Status = "wanted"
+	Claimed   Status = "claimed"
+	Looked    Status = "looked"    // its baseline is known
+	Acting    Status = "acting"    // the action may have begun
+	Acted     Status = "acted"     // the other side has answered
+	Verifying Status = "verifying" // the answer says yes, the effect is awaited
+	Held      Status = "held"      // by a gate, for a time
+	Failed    Status = "failed"    // and tried again
+
+	Done    Status = "done"
+	Refused Status = "refused" // by a gate, for good
+	GaveUp  Status = "gave-up"
+	Unknown Status = "unknown" // broken off in the middle: nobody can tell whether it ran
+)
+
+// Ended says that nothing more is done about a row.
+func (s Status) Ended() bool {
+	return s == Done || s == Refused || s == GaveUp || s == Unknown
+}
+
+// InFlight says that an action may be under way.
+func (s Status) InFlight() bool {
+	return s == Acting || s == Acted || s == Verifying
+}
+
+// A Row is an action that is or was wanted.
+type Row struct {
+	Key string // unique for ever: see RowOf
+	watch.Wanted
+	Rough  bool   // it touches a machine; else it is a message
+	Object string // what a rough action is about: the alarm's Target, what the action names, or alarm/<project>/<name>
+	Born   time.Time
+
+	Status Status
+	Next   time.Time // not looked at before
+	Claim  string    // who works on it; empty: nobody
+	Lease  time.Time // when the claim ends by itself
+	Began  time.Time // when it was first acting; zero: never
+
+	Gate   string    // that holds or refused it: g1 to g10; empty: none
+	Reason string    // for people: what Gate or the last failure said
+	Since  time.Time // when Gate began to say so
+	Told   bool      // the operator was told of this hold
+
+	Tries    int             // how often acting failed
+	Baseline json.RawMessage // what looked saw; what the action itself keeps
+	Forgiven bool            // by a reset: no longer counted by budgets
+	Trial    bool            // of test-action: marked, and rough actions stop before they act
+	Notice   string          // what a notice to the operator says; empty: it tells of the transition
+	Steps    []Step          // the last of them, oldest first
+}
+
+// A Step is something that happened to a row.
+type Step struct {
+	At      time.Time
+	Status  Status
+	HTTP    int    `json:",omitempty"` // status of the answer; 0: none
+	Request string `json:",omitempty"` // x-openstack-request-id
+	Text    string `json:",omitempty"`
+}
+
+// keptSteps is how many steps of a row are kept: the first and the last say
+// most, the tries between are alike.
+const keptSteps = 24
+
+// RowOf returns the row of an action wanted at a time. A message has the key
+// alarm.revision.transition.index.repeat; a rough action has what it is about,
+// the transition that opened its episode, what it does, and the attempt.
+func RowOf(w watch.Wanted, at time.Time) Row {
+	r := Row{Wanted: w, Born: at, Status: Wanted, Next: at}
+	n, err := ParseName(w.Action)
+	// What cannot be parsed is refused when its turn comes: as a message it
+	// would wait behind others.
+	r.Rough = err != nil || n.Rough()
+	episode := fmt.Sprintf("%d.%d.%d", w.AlarmID, w.Revision, w.Number)
+	if !r.Rough {
+		r.Key = fmt.Sprintf("%s.%d.%d", episode, w.Index, w.Repeat)
+		return r
+	}
+	switch {
+	case w.Target != "":
+		r.Object = w.Target
+	case n.Argument != "" && n.Kind != Exec:
+		r.Object = n.Argument
+	default:
+		r.Object = "alarm/" + w.Project + "/" + w.Alarm
+	}
+	r.Key = fmt.Sprintf("%s|%s|%d:%s|1", r.Object, episode, w.Index, strings.TrimPrefix(w.Action, prefix))
+	return r
+}
+
+// note adds a step.
+func (r *Row) note(s Step) {
+	r.Steps = append(r.Steps, s)
+	if len(r.Steps) > keptSteps {
+		r.Steps = append(r.Steps[:keptSteps/2:keptSteps/2], r.Steps[len(r.Steps)-keptSteps/2:]...)
+	}
+}

@@ -1,0 +1,88 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// A Store keeps rows and suspensions. What a method writes is durable when it
+// returns nil, and nothing of it has happened when it returns an error. New
+// rows come with watch.Store's Record, made by RowOf of each Wanted and the
+// batch's time; a row whose key is known is not written again.
+type Store interface {
+	// Due returns at most n rows that have not ended, whose Next is not after
+	// now, and that nobody claims or whose lease is over. Rows in flight come
+	// first, then the earliest Next. A message is not due while an earlier
+	// message of its alarm has not ended: one of a smaller (Number, Repeat).
+	Due(ctx context.Context, now time.Time, n int) ([]Row, error)
+
+	// Claim gives a row that is due to an owner until a time, and returns it
+	// as it is now. A wanted, held or failed row becomes claimed; others keep
+	// their status. False: another was faster, or it has ended.
+	Claim(ctx context.Context, key, owner string, now, until time.Time) (Row, bool, error)
+
+	// Renew puts off the end of a claim. False: the owner has lost it.
+	Renew(ctx context.Context, key, owner string, until time.Time) (bool, error)
+
+	// Update writes changes, all in one transaction, and returns the keys of
+	// rows that are no longer the owner's: of these neither row nor events
+	// were written.
+	Update(ctx context.Context, changes ...Change) (lost []string, err error)
+
+	// Release ends all claims: those of a process that died.
+	Release(ctx context.Context) error
+
+	// Rouse makes rows that a gate holds due now; of every gate if it is empty.
+	Rouse(ctx context.Context, gate string, now time.Time) error
+
+	// Tally counts rough actions.
+	Tally(ctx context.Context, q TallyQuery) (Tally, error)
+
+	// Rows returns rows by their birth, the newest first.
+	Rows(ctx context.Context, q RowQuery) ([]Row, error)
+
+	// Forgive marks the rows of an object as forgiven, and returns how many.
+	Forgive(ctx context.Context, object string, e watch.Event) (int, error)
+
+	// Suspend keeps a suspension and gives it its ID; Resume ends some;
+	// Suspensions returns those whose Until is not before now.
+	Suspend(ctx context.Context, s Suspension, e watch.Event) (Suspension, error)
+	Resume(ctx context.Context, ids []int64, e watch.Event) error
+	Suspensions(ctx context.Context, now time.Time) ([]Suspension, error)
+}
+
+// A Change is what Update writes of one row.
+type Change struct {
+	Row    Row
+	Owner  string // the claim that the row must have in the store; empty: none
+	New    bool   // the row is not there yet; if it is, nothing is written
+	Events []watch.Event
+}
+
+// A TallyQuery says which rough actions count: all, or those of what is set.
+type TallyQuery struct {
+	Object  string
+	Project string
+	Stack   string    // of Project
+	Since   time.Time // begun at or after
+	Except  string    // key of a row that does not count
+}
+
+// A Tally is how many rough actions there were.
+type Tally struct {
+	Begun    int       // since the query's time, forgiven ones left out
+	Oldest   time.Time // when the first of them began
+	InFlight int       // acting, acted or verifying now, whenever they began
+}
+
+// A RowQuery says which rows are asked for; empty fields ask for all.
+type RowQuery struct {
+	Key     string
+	AlarmID int64
+	Project string
+	Object  string
+	Open    bool // only those that have not ended
+	Limit   int  // 0: 100
+}
