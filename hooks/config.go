@@ -32,7 +32,7 @@ func (f *ini) config(file string) (Config, error) {
 	main := f.section(mainSection)
 	if main == nil {
 		c.Problems = f.problems
-		return c, fmt.Errorf("%s has no section [main]: write one with stack = NAME", file)
+		return c, fmt.Errorf("%w: %s has no section [main]: write one with stack = NAME", ErrNoStack, file)
 	}
 	problem := func(format string, args ...any) { f.problems = append(f.problems, fmt.Errorf(format, args...)) }
 	if main.bad != nil {
@@ -56,7 +56,7 @@ func (f *ini) config(file string) (Config, error) {
 	}
 	c.Problems = f.problems
 	if err == nil && c.Stack == "" {
-		err = fmt.Errorf("%s: [main] has no stack: write stack = NAME", file)
+		err = fmt.Errorf("%w: %s: [main] has no stack: write stack = NAME", ErrNoStack, file)
 	}
 	return c, err
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -17,11 +18,18 @@ const (
 	hooksDir   = "hooks.d"
 )
 
-// ErrNoHooks says that no file has a hook that can be used.
-var ErrNoHooks = errors.New("no hooks were found")
+// ErrNoHooks says that no file has a hook that can be used, and ErrNoStack
+// that none names the stack.
+var (
+	ErrNoHooks = errors.New("no hooks were found")
+	ErrNoStack = errors.New("no stack is named")
+)
 
 // Files are where the configuration is read from.
 type Files struct{ Main, Hooks, Dir string }
+
+// MainKeys returns the keys of [main] in cfn-hup.conf.
+func MainKeys() []string { return slices.Clone(mainKeys) }
 
 // Find returns the files for the option --config of cfn-hup, on a file system
 // below root. A directory that holds cfn-hup.conf is the configuration
@@ -44,13 +52,21 @@ func Find(root, config string) Files {
 // Load reads the files. The error is about the main file, or a key without
 // which nothing can be done; it wraps ErrNoHooks when there is no hook, and
 // then the Config has the Problems that tell why.
-func Load(f Files) (Config, error) {
+func Load(f Files) (Config, error) { return LoadWith(f, nil) }
+
+// LoadWith is Load where the keys of [main] that are given, by their names,
+// hold in place of those in the main file, which then need not be there. The
+// error wraps ErrNoStack when neither names the stack.
+func LoadWith(f Files, main map[string]string) (Config, error) {
+	var in ini
 	data, err := os.ReadFile(f.Main)
-	if err != nil {
+	switch {
+	case err == nil:
+		in.read(f.Main, data)
+	case main == nil || !errors.Is(err, fs.ErrNotExist):
 		return Config{}, fmt.Errorf("read the main configuration: %w", err)
 	}
-	var in ini
-	in.read(f.Main, data)
+	in.lay(f.Main, main)
 	names := f.names(&in)
 	for _, name := range names {
 		data, err := os.ReadFile(name)

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/hooks"
@@ -48,7 +47,7 @@ func (r *run) perform(ctx context.Context, a action) error {
 		if err != nil {
 			return fmt.Errorf("runas: %w", err)
 		}
-		account, cmd.Dir = &u, home(u)
+		account, cmd.Dir = &u, u.Dir()
 		// Only root may switch; to run as oneself needs no switching.
 		if os.Geteuid() == 0 || int(u.UID) != os.Geteuid() {
 			cmd.User = a.hook.RunAs
@@ -75,20 +74,6 @@ type quiet struct{ w io.Writer }
 func (q quiet) Write(p []byte) (int, error) {
 	_, _ = q.w.Write(p)
 	return len(p), nil
-}
-
-// home is the directory that a user's action starts in: the home, if there is
-// one that the user may enter.
-func home(u sys.Account) string {
-	info, err := os.Stat(u.Home)
-	if err != nil || !info.IsDir() {
-		return "/"
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if ok && (u.UID == 0 || st.Uid == u.UID && st.Mode&0o100 != 0 || st.Uid != u.UID && st.Mode&0o001 != 0) {
-		return u.Home
-	}
-	return "/"
 }
 
 // values are the files with the values of an action.
@@ -152,20 +137,12 @@ var ownVariables = []string{
 func (a action) environ(base []string, account *sys.Account, stack string, files values) []string {
 	var replaced []string
 	set := func(name, value string) { replaced = append(replaced, name+"="+value) }
-	if account != nil {
-		set("HOME", account.Home)
-		set("USER", account.Name)
-		set("LOGNAME", account.Name)
-		set("SHELL", account.Shell)
-	}
-	shadowed := slices.Clone(ownVariables)
-	for _, v := range replaced {
-		name, _, _ := strings.Cut(v, "=")
-		shadowed = append(shadowed, name+"=")
-	}
 	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
-		return slices.ContainsFunc(shadowed, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
+		return slices.ContainsFunc(ownVariables, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
 	})
+	if account != nil {
+		env = account.Environ(env)
+	}
 	set("CFN_HOOK", a.hook.Name)
 	set("CFN_TRIGGER", a.trigger)
 	set("CFN_STACK", stack)

@@ -106,7 +106,7 @@ func TestRunAsReallyDropsPrivileges(t *testing.T) {
 	g.run()
 	id, group := fmt.Sprint(nobody.UID), fmt.Sprint(nobody.GID)
 	want := "Uid: " + strings.Repeat(id+" ", 3) + id + "\nGid: " + strings.Repeat(group+" ", 3) + group + "\nGroups: " + group + " \n" +
-		"nobody\n" + nobody.Home + " nobody nobody " + nobody.Shell + "\n" + home(nobody) + "\nvalue"
+		"nobody\n" + nobody.Home + " nobody nobody " + nobody.Shell + "\n" + nobody.Dir() + "\nvalue"
 	if got := out.String(); got != want {
 		t.Errorf("action ran as\n%s\nwant\n%s", got, want)
 	}

@@ -50,14 +50,16 @@ type Resource struct {
 // Describe asks Heat for a resource by its logical id.
 type Describe func(ctx context.Context, id string) (Resource, error)
 
-// A Pass looks once at the resources of the hooks and at their services. All
-// fields but Output must be set.
+// A Pass looks once at the resources of the hooks and at their services. Config,
+// System, Describe and Cache must be set.
 type Pass struct {
 	Config   hooks.Config
 	System   *sys.System
 	Describe Describe
 	Cache    metadata.Cache // has what cfn-init applied last
 	Output   io.Writer      // gets what actions write, secrets masked; nil: nowhere
+	Resource string         // is looked at also when no hook names it; may be empty
+	Except   []string       // services that something else keeps alive
 
 	service supervisor // zero: the services of the machine
 }
@@ -67,7 +69,7 @@ type Pass struct {
 // not tell of, actions that failed. One failure keeps nothing else from being
 // done.
 func (p *Pass) Run(ctx context.Context) error {
-	r, err := p.begin(ctx, hooks.Resources(p.Config.Hooks))
+	r, err := p.begin(ctx, p.resources())
 	if err != nil {
 		return err
 	}
@@ -83,6 +85,56 @@ func (p *Pass) Run(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return errors.Join(r.errs...)
+}
+
+// resources are those that are looked at.
+func (p *Pass) resources() []string {
+	ids := hooks.Resources(p.Config.Hooks)
+	if p.Resource != "" && !slices.Contains(ids, p.Resource) {
+		ids = append(ids, p.Resource)
+	}
+	return ids
+}
+
+// Services looks at the services alone, those of the last metadata, and asks
+// Heat for nothing. The errors are those of Run.
+func (p *Pass) Services(ctx context.Context) error {
+	r, err := p.beginKnown(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.lock.Release()
+	for _, s := range r.subjects {
+		r.watch(ctx, s)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return errors.Join(r.errs...)
+}
+
+// Tell runs the hooks for a service that something else has found down, with
+// what became of it: Started, Failed or Limit. They are those for Resource, or
+// where that is not named those for any. The errors are those of Run.
+func (p *Pass) Tell(ctx context.Context, service, result string) error {
+	r, err := p.beginKnown(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.lock.Release()
+	for _, s := range r.subjects {
+		if p.Resource == "" || s.id == p.Resource {
+			r.tell(ctx, s, service, result)
+		}
+	}
+	return errors.Join(r.errs...)
+}
+
+// beginKnown is begin with what is known without asking Heat.
+func (p *Pass) beginKnown(ctx context.Context) (*run, error) {
+	known := *p
+	known.Describe = func(context.Context, string) (Resource, error) { return Resource{}, ErrNotAsked }
+	return known.begin(ctx, p.resources())
 }
 
 // Trigger runs the action of one hook, whether its value has changed or not,
@@ -180,7 +232,7 @@ func (r *run) ask(ctx context.Context, id string) *subject {
 	res, err := r.Describe(ctx, id)
 	log := r.System.Log
 	switch {
-	case errors.Is(err, errNotAsked):
+	case errors.Is(err, ErrNotAsked):
 		log.Debug("heat did not tell of the resource and is not asked yet", "resource", id)
 	case err != nil:
 		r.note(err)
@@ -227,7 +279,7 @@ func (r *run) baseline() error {
 // those of every resource as the last ones of any too, and read that: with two
 // resources each pass found a change.
 func (r *run) keep(s *subject) error {
-	if len(hooks.Resources(r.Config.Hooks)) > 1 {
+	if len(r.resources()) > 1 {
 		return r.Cache.SaveResource(s.now.Metadata, s.id)
 	}
 	return r.Cache.Save(s.now.Metadata, s.id)

@@ -81,9 +81,9 @@ func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }
 
-// errNotAsked says that Heat was not asked for a resource, since it did not
+// ErrNotAsked says that Heat was not asked for a resource, since it did not
 // tell of it before.
-var errNotAsked = errors.New("heat is not asked yet")
+var ErrNotAsked = errors.New("heat is not asked yet")
 
 // maxSilence is the longest time in which Heat is not asked.
 const maxSilence = 30 * time.Minute
@@ -106,7 +106,7 @@ func (b *BackOff) Describe(describe Describe, interval time.Duration) Describe {
 	return func(ctx context.Context, id string) (Resource, error) {
 		s := b.resources[id]
 		if time.Now().Before(s.until) {
-			return Resource{}, fmt.Errorf("%w: resource %s", errNotAsked, id)
+			return Resource{}, fmt.Errorf("%w: resource %s", ErrNotAsked, id)
 		}
 		r, err := describe(ctx, id)
 		if b.resources == nil {

@@ -143,7 +143,7 @@ func TestHeatThatDoesNotTellIsAskedLessOften(t *testing.T) {
 		}, time.Minute)
 		for range 24 * 60 {
 			for _, id := range []string{"bad", "good"} {
-				if _, err := describe(t.Context(), id); id == "good" && err != nil || id == "bad" && !errors.Is(err, fails) && !errors.Is(err, errNotAsked) {
+				if _, err := describe(t.Context(), id); id == "good" && err != nil || id == "bad" && !errors.Is(err, fails) && !errors.Is(err, ErrNotAsked) {
 					t.Fatalf("%s: %v", id, err)
 				}
 			}

@@ -21,9 +21,9 @@ const (
 
 // Results of a service that was found down, as CFN_SERVICE_RESULT tells them.
 const (
-	started = "started"
-	failed  = "failed"
-	limit   = "limit"
+	Started = "started"
+	Failed  = "failed"
+	Limit   = "limit"
 )
 
 // A supervisor says whether services run, and starts them.
@@ -56,6 +56,9 @@ func (r *run) watch(ctx context.Context, s *subject) {
 	for _, w := range r.watched(s) {
 		if ctx.Err() != nil {
 			return
+		}
+		if slices.ContainsFunc(r.Except, func(name string) bool { return services.Same(name, w.name) }) {
+			continue
 		}
 		r.service(ctx, s, w)
 	}
@@ -118,7 +121,7 @@ func (r *run) service(ctx context.Context, s *subject, w watched) {
 	}
 	id := s.id + "|" + w.name
 	st := r.state.Services[id]
-	result := started
+	result := Started
 	switch {
 	case !up:
 		result = r.restart(ctx, w, id, &st)
@@ -145,7 +148,7 @@ func (r *run) restart(ctx context.Context, w watched, id string, st *serviceStat
 			r.System.Log.Error("service does not stay up: it is left alone", "name", w.name, "starts", len(st.Starts), "within", startWindow)
 		}
 		st.Limited = true
-		return limit
+		return Limit
 	}
 	st.Starts, st.Pending = append(st.Starts, now), true
 	// Before the start, so that a pass that is killed counts too.
@@ -155,10 +158,10 @@ func (r *run) restart(ctx context.Context, w watched, id string, st *serviceStat
 		if ctx.Err() == nil {
 			r.System.Log.Warn("service was down and could not be started", "name", w.name, "err", r.System.Mask.String(err.Error()))
 		}
-		return failed
+		return Failed
 	}
 	r.System.Log.Warn("service was down and was started", "name", w.name)
-	return started
+	return Started
 }
 
 // tell runs the hooks for a service that was down.

@@ -2,6 +2,7 @@ package hup
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/hooks"
@@ -12,6 +13,10 @@ type HookStatus struct {
 	Hook    string
 	Text    string // in one line, secrets masked
 	Failing bool
+	Event   string    // that an action was last run for; empty: none yet
+	At      time.Time // when that action ended
+	Error   string    // how it failed, secrets masked; empty: it did not
+	Next    time.Time // when a failed action is tried again; zero: it is not
 }
 
 // Status tells of hooks what the passes so far have left in the state file.
@@ -23,7 +28,10 @@ func Status(path string, list []hooks.Hook) ([]HookStatus, error) {
 	var all []HookStatus
 	for _, h := range list {
 		s := st.Hooks[key(h)]
-		status := HookStatus{Hook: h.Name, Failing: s.Error != ""}
+		status := HookStatus{Hook: h.Name, Failing: s.Error != "", Event: s.Trigger, At: s.Ran, Error: s.Error}
+		if s.Failures > 0 && s.Failures < maxFailures {
+			status.Next = s.Next
+		}
 		_, seen := st.Values[key(h)]
 		switch {
 		case s.Error != "" && s.Failures >= maxFailures:
@@ -42,4 +50,18 @@ func Status(path string, list []hooks.Hook) ([]HookStatus, error) {
 		all = append(all, status)
 	}
 	return all, nil
+}
+
+// LeftAlone returns the services, each as RESOURCE|SERVICE, that were started
+// too often and are left alone.
+func LeftAlone(path string) ([]string, error) {
+	st, err := loadState(path)
+	var names []string
+	for name, s := range st.Services {
+		if s.Limited {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, err
 }

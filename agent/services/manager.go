@@ -110,6 +110,10 @@ func unitName(name string) string {
 	return name + ".service"
 }
 
+// Same says whether two names are of the same service: the suffix .service may
+// be left out.
+func Same(a, b string) bool { return unitName(a) == unitName(b) }
+
 // hasUnitSuffix knows the types of systemd.unit(5).
 func hasUnitSuffix(name string) bool {
 	i := strings.LastIndexByte(name, '.')

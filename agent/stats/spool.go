@@ -21,6 +21,10 @@ import (
 // SpoolPath is where datapoints wait for the server to answer again.
 const SpoolPath = "/var/lib/cfn-push-stats/spool"
 
+// HeartbeatPath is the lock that a program holds which sends heartbeats again
+// and again; the name of the alarm that they are for is in it.
+const HeartbeatPath = "/run/cfn-push-stats.heartbeat"
+
 // What is kept is no older and no larger than this.
 const (
 	SpoolAge  = time.Hour

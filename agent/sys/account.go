@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // An Account is what a process needs to run as a user.
@@ -16,6 +18,31 @@ type Account struct {
 	Name, Home, Shell string
 	UID, GID          uint32
 	Groups            []uint32 // all of them, the primary one included
+}
+
+// Dir is the directory that a process of the account starts in: its home, if
+// there is one that it may enter, else /.
+func (a Account) Dir() string {
+	info, err := os.Stat(a.Home)
+	if err != nil || !info.IsDir() {
+		return "/"
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if ok && (a.UID == 0 || st.Uid == a.UID && st.Mode&0o100 != 0 || st.Uid != a.UID && st.Mode&0o001 != 0) {
+		return a.Home
+	}
+	return "/"
+}
+
+// Environ is an environment with the variables that tell a process whose it
+// is, as cron(8) and su(1) set them.
+func (a Account) Environ(base []string) []string {
+	own := []string{"HOME=" + a.Home, "USER=" + a.Name, "LOGNAME=" + a.Name, "SHELL=" + a.Shell}
+	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.ContainsFunc(own, func(o string) bool { return strings.HasPrefix(o, name+"=") })
+	})
+	return append(env, own...)
 }
 
 // UnknownAccountError says that there is no user or group of the name.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -25,6 +26,7 @@ type connection struct {
 	accessKey, secretKey, credentialFile string
 	httpProxy, httpsProxy, role          string
 	insecure                             bool
+	caFile                               string // of a configuration
 	retryFor                             duration
 }
 
@@ -66,7 +68,7 @@ func (o *connection) httpClient(e *env) (*http.Client, error) {
 		return e.client, nil
 	}
 	transport, err := cfnapi.NewTransport(cfnapi.TransportOptions{
-		Root: e.root, Insecure: o.insecure, CAOverride: e.getenv("CA_OVERRIDE"),
+		Root: e.root, Insecure: o.insecure, CAOverride: cmp.Or(o.caFile, e.getenv("CA_OVERRIDE")),
 		HTTPProxy: o.httpProxy, HTTPSProxy: o.httpsProxy,
 	})
 	if err != nil {

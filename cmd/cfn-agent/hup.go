@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cfn-agent/cfn-agent/agent/daemon"
 	"github.com/cfn-agent/cfn-agent/agent/hup"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/hooks"
@@ -44,6 +45,8 @@ do not. It is one pass, made for cron, unless it is told to stay.
 
 Read are cfn-hup.conf, hooks.conf and hooks.d/*.conf in ` + hooks.DefaultDir + `.
 
+Where cfn-agent run is running it is asked to make the pass.
+
 Exit status: 0 done, also when another pass is running; 1 there is no
 configuration or no hook, Heat does not tell, or an action failed; 2 bad option.
 With --status: 0 no hook is failing, 1 one is.`,
@@ -64,6 +67,9 @@ With --status: 0 no hook is failing, 1 one is.`,
 	return c
 }
 
+// pass says that one pass is wanted, and no more.
+func (o *hupOptions) pass() bool { return !o.daemon && !o.status && o.trigger == "" }
+
 // validate checks what can be said of the options alone.
 func (o *hupOptions) validate(c *cobra.Command) error {
 	switch {
@@ -78,6 +84,15 @@ func (o *hupOptions) validate(c *cobra.Command) error {
 func runHup(ctx context.Context, e *env, c *cobra.Command, o hupOptions) (err error) {
 	if err := o.validate(c); err != nil {
 		return err
+	}
+	if o.pass() && o.config == "" {
+		err := daemon.AskPoll(ctx, e.root)
+		if err == nil {
+			return nil // cfn-agent run makes the pass
+		}
+		if !errors.Is(err, daemon.ErrNoDaemon) {
+			fmt.Fprintf(e.stderr, "%s: %v\n", c.Root().Name(), err)
+		}
 	}
 	files := hooks.Find(e.root, o.config)
 	config, err := hooks.Load(files)
@@ -173,14 +188,27 @@ func (h *hupRun) pass(ctx context.Context, config hooks.Config, trigger string) 
 // describe asks Heat for a resource as the configuration says. What keeps it
 // from asking is an error of each resource.
 func (h *hupRun) describe(config hooks.Config) (describe hup.Describe, closeIdle func()) {
+	api, err := h.api(config, "")
+	if err != nil {
+		return unable(err)
+	}
+	return h.describeBy(api)
+}
+
+// unable is a way to ask Heat that does not lead there.
+func unable(err error) (hup.Describe, func()) {
+	return func(context.Context, string) (hup.Resource, error) { return hup.Resource{}, err }, func() {}
+}
+
+func (h *hupRun) api(config hooks.Config, caFile string) (*cfnapi.Client, error) {
 	o := connection{
 		stack: config.Stack, region: config.Region, url: config.URL, credentialFile: config.CredentialFile,
-		retryFor: duration(hupRetryFor),
+		caFile: caFile, retryFor: duration(hupRetryFor),
 	}
-	api, err := o.api(h.e, h.logs)
-	if err != nil {
-		return func(context.Context, string) (hup.Resource, error) { return hup.Resource{}, err }, func() {}
-	}
+	return o.api(h.e, h.logs)
+}
+
+func (h *hupRun) describeBy(api *cfnapi.Client) (describe hup.Describe, closeIdle func()) {
 	return func(ctx context.Context, id string) (hup.Resource, error) {
 		one := *api
 		one.Resource = id

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cfn-agent/cfn-agent/agent/hup"
-	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/hooks"
 )
 
@@ -41,26 +38,17 @@ func (d *hupDaemon) run(ctx context.Context) error {
 	defer stop()
 	now, stopSignals := passSignals()
 	defer stopSignals()
-	pid, err := lock.Try(filepath.Join(d.e.root, hup.PIDPath))
-	if errors.Is(err, lock.ErrHeld) {
-		return errors.New("another daemon is running: its process id is in " + hup.PIDPath)
-	}
+	pid, err := takeDaemonLock(d.e)
 	if err != nil {
 		return err
 	}
 	defer pid.Release()
-	if err := pid.Note(fmt.Sprintln(os.Getpid())); err != nil {
-		return fmt.Errorf("write %s: %w", hup.PIDPath, err)
-	}
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		d.log.Warn("no watchdog", "err", err)
 	}
 	// What systemd tells this program is not for actions.
-	own := []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="}
-	d.e.environ = slices.DeleteFunc(slices.Clone(d.e.environ), func(v string) bool {
-		return slices.ContainsFunc(own, func(name string) bool { return strings.HasPrefix(v, name) })
-	})
+	d.e.environ = forChildren(d.e.environ)
 	d.notify(daemon.SdNotifyReady)
 	defer d.notify(daemon.SdNotifyStopping)
 	loop := hup.Loop{

@@ -127,7 +127,7 @@ func newRootCommand(e *env) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newHupCommand(e), newPushStatsCommand(e), newVersionCommand(e))
+	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newHupCommand(e), newPushStatsCommand(e), newRunCommand(e), newStatusCommand(e), newVersionCommand(e))
 	return root
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cfn-agent/cfn-agent/agent/check"
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/agent/metric"
 	"github.com/cfn-agent/cfn-agent/agent/retry"
 	"github.com/cfn-agent/cfn-agent/agent/stats"
@@ -30,6 +33,7 @@ type pushStatsOptions struct {
 	metric, units       string
 	value               float64
 	hasMetric, hasValue bool
+	withoutHeartbeat    bool // a daemon sends it
 	verbose             bool
 	probes              probes
 }
@@ -178,6 +182,12 @@ func runPushStats(ctx context.Context, e *env, c *cobra.Command, o pushStatsOpti
 	if err != nil {
 		return err
 	}
+	if o.heldElsewhere(e) {
+		l.Info("cfn-agent run sends the heartbeat: it is not sent twice", "watch", o.watch)
+		if !o.leaveHeartbeat() {
+			return nil
+		}
+	}
 	points, readErr := o.gather(ctx, e, l, pusher.HTTP)
 	if len(points) == 0 {
 		return readErr
@@ -194,7 +204,7 @@ func runPushStats(ctx context.Context, e *env, c *cobra.Command, o pushStatsOpti
 func (o *pushStatsOptions) gather(ctx context.Context, e *env, l *logs, client *http.Client) ([]metric.Datapoint, error) {
 	failed := o.check(ctx, e, l, client)
 	asked := slices.Clone(o.selection.Names)
-	if failed {
+	if failed || o.withoutHeartbeat {
 		o.selection.Names = slices.DeleteFunc(o.selection.Names, func(name string) bool { return name == stats.Heartbeat })
 	}
 	points, err := stats.Gather(ctx, e.root, o.selection)
@@ -253,15 +263,47 @@ func (o *pushStatsOptions) pusher(e *env, l *logs) (*stats.Pusher, error) {
 	}, nil
 }
 
+// clientRoots are the authorities that a client trusts; nil: those of the
+// system.
+func clientRoots(client *http.Client) *x509.CertPool {
+	if t, ok := client.Transport.(*http.Transport); ok && t.TLSClientConfig != nil {
+		return t.TLSClientConfig.RootCAs
+	}
+	return nil
+}
+
+// heldElsewhere says that a daemon sends heartbeats for the same alarm.
+func (o *pushStatsOptions) heldElsewhere(e *env) bool {
+	if !slices.Contains(o.selection.Names, stats.Heartbeat) {
+		return false
+	}
+	path := filepath.Join(e.root, stats.HeartbeatPath)
+	watch, err := os.ReadFile(path)
+	if err != nil || strings.TrimSuffix(string(watch), "\n") != o.watch {
+		return false
+	}
+	l, err := lock.Try(path)
+	if err != nil {
+		return errors.Is(err, lock.ErrHeld)
+	}
+	_ = l.Release() // of a daemon that was killed
+	return false
+}
+
+// leaveHeartbeat has no heartbeat sent, and says whether there is something
+// else to do.
+func (o *pushStatsOptions) leaveHeartbeat() bool {
+	o.withoutHeartbeat = true
+	return len(o.selection.Names) > 1 || o.hasMetric || len(o.probes) > 0
+}
+
 // check says whether a check failed, and tells which.
 func (o *pushStatsOptions) check(ctx context.Context, e *env, l *logs, client *http.Client) bool {
 	if len(o.probes) == 0 {
 		return false
 	}
 	checker := &check.Checker{System: &sys.System{Root: e.root, Run: sys.Exec, Environ: e.environ, Log: l.Logger}}
-	if t, ok := client.Transport.(*http.Transport); ok && t.TLSClientConfig != nil {
-		checker.Roots = t.TLSClientConfig.RootCAs
-	}
+	checker.Roots = clientRoots(client)
 	failed := false
 	for _, err := range checker.All(ctx, o.probes) {
 		if err != nil {

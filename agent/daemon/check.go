@@ -1,0 +1,146 @@
+package daemon
+
+import (
+	"context"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/check"
+	"github.com/cfn-agent/cfn-agent/agent/hup"
+	"github.com/cfn-agent/cfn-agent/agent/stats"
+)
+
+// A condition is what is known of a service that is checked.
+type condition struct {
+	checked  bool
+	passed   bool // at some time since it was failing last
+	failing  bool
+	since    time.Time // checked first, or failing or not
+	failures int       // in a row, since the last restart
+	err      error     // of the last check
+	restarts []time.Duration
+	left     bool // restarted too often: left alone until it passes
+}
+
+// A verdict is what follows from a check.
+type verdict int
+
+const (
+	fine      verdict = iota // nothing is to be done
+	recovered                // it passes again
+	down                     // it is failing and was told of
+	restart                  // it is failing and is to be restarted
+	giveUp                   // it is failing and was restarted too often, just now
+)
+
+// judge takes the result of a check into account.
+func (c *condition) judge(k Check, now Instant, err error) verdict {
+	c.err = err
+	if !c.checked {
+		c.checked, c.since = true, now.Wall
+	}
+	if err == nil {
+		was := c.failing
+		if was {
+			*c = condition{checked: true, since: now.Wall, restarts: c.restarts}
+		}
+		c.passed, c.failures = true, 0
+		if !was {
+			return fine
+		}
+		return recovered
+	}
+	if c.failures++; !c.failing && c.failures < k.Failures {
+		return fine
+	}
+	if !c.failing {
+		c.passed, c.failing, c.since = false, true, now.Wall
+	}
+	if k.Restart == "" || c.left || c.failures < k.Failures {
+		return down
+	}
+	c.restarts = slices.DeleteFunc(c.restarts, func(at time.Duration) bool { return now.Up-at >= k.RestartWindow })
+	if len(c.restarts) >= k.RestartLimit {
+		c.left = true
+		return giveUp
+	}
+	c.restarts, c.failures = append(c.restarts, now.Up), 0
+	return restart
+}
+
+// A watcher checks one service and does what is to be done about it.
+type watcher struct {
+	*Daemon
+	config Check
+	roots  *x509.CertPool
+	untold string // a result that the hooks are yet to be told; empty: none
+
+	mu    sync.Mutex // guards state
+	state condition
+}
+
+// passes says that the service has answered, and is not failing since.
+func (w *watcher) passes() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state.passed
+}
+
+func (w *watcher) run(ctx context.Context) {
+	checker := check.Checker{System: w.system(), Roots: w.roots}
+	err := checker.Check(ctx, w.config.Probe)
+	if ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	v := w.state.judge(w.config, w.Now(), err)
+	w.mu.Unlock()
+	log := w.System.Log
+	result := hup.Failed
+	switch v {
+	case fine:
+		w.tellHooks(ctx)
+		return
+	case recovered:
+		log.Info("check passes again", "name", w.config.Name)
+		w.tellHooks(ctx)
+		return
+	case restart:
+		log.Warn("check is failing: "+err.Error(), "name", w.config.Name, "restart", w.config.Restart)
+		result = w.restart(ctx)
+	case giveUp:
+		log.Error("service does not come back: it is left alone until its check passes", "name", w.config.Name,
+			"service", w.config.Restart, "restarts", w.config.RestartLimit, "within", w.config.RestartWindow, "err", err)
+	}
+	if w.state.left {
+		result = hup.Limit
+	}
+	if w.config.Report != "" {
+		_ = w.gather(ctx, stats.Selection{Names: []string{stats.ServiceFailure}}, w.config.Report) // a constant
+	}
+	if w.config.Restart != "" {
+		w.untold = result
+		w.tellHooks(ctx)
+	}
+}
+
+// tellHooks tells the hooks what became of the service, once they are free.
+func (w *watcher) tellHooks(ctx context.Context) {
+	if w.untold != "" && w.poller.tell(ctx, w.config.Restart, w.untold) {
+		w.untold = ""
+	}
+}
+
+func (w *watcher) restart(ctx context.Context) string {
+	err := w.Restart(ctx, w.system(), w.config.Restart)
+	switch {
+	case err == nil:
+		w.System.Log.Warn("service was restarted", "name", w.config.Name, "service", w.config.Restart)
+		return hup.Started
+	case ctx.Err() == nil:
+		w.System.Log.Warn("service could not be restarted", "name", w.config.Name, "service", w.config.Restart, "err", err)
+	}
+	return hup.Failed
+}

@@ -1,0 +1,249 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/hup"
+	"github.com/cfn-agent/cfn-agent/hooks"
+)
+
+// servicesInterval is how often services of the metadata are looked at
+// between polls.
+const servicesInterval = time.Minute
+
+// A poller makes the passes of cfn-hup, one at a time.
+type poller struct {
+	*Daemon
+	passing chan struct{} // holds a value while a pass is made
+	backOff hup.BackOff   // of the pass
+	said    said          // of the pass
+
+	mu     sync.Mutex // guards what follows
+	config Config
+	forget bool // what keeps Heat from being asked
+	known  map[string]*resource
+	ahead  *time.Duration // of Heat's clock; nil: not known
+}
+
+// A resource is what Heat has told of one.
+type resource struct {
+	last  hup.Resource
+	told  bool // last is of Heat
+	when  time.Time
+	from  string
+	hash  string
+	err   error // since then Heat did not tell
+	asked time.Time
+}
+
+func newPoller(d *Daemon) *poller {
+	return &poller{Daemon: d, passing: make(chan struct{}, 1), known: map[string]*resource{}}
+}
+
+// use has passes from now on use a configuration.
+func (p *poller) use(c Config) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config = c
+}
+
+// again has the next poll ask for everything.
+func (p *poller) again() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget = true
+}
+
+// load reads what cfn-hup reads. What is wrong with it is said when it is new.
+func (p *poller) load(config Config) (hooks.Config, error) {
+	c, err := hooks.LoadWith(hooks.Find(p.System.Root, ""), config.Main)
+	if errors.Is(err, hooks.ErrNoHooks) {
+		err = nil
+	}
+	lines := []string{}
+	for _, problem := range c.Problems {
+		lines = append(lines, problem.Error())
+	}
+	switch {
+	case err != nil:
+		lines = append(lines, "metadata are not polled: "+err.Error())
+	case config.Resource == "" && len(c.Hooks) == 0:
+		lines = append(lines, "metadata are not polled: write resource = ID to [main] of cfn-agent.conf, or a hook that names one")
+	}
+	if p.said.isNew(lines) {
+		for _, line := range lines {
+			p.System.Log.Error(line)
+		}
+	}
+	return c, err
+}
+
+// interval is the time between two polls, and load says what is wrong.
+func (p *poller) interval(config Config) time.Duration {
+	c, _ := hooks.LoadWith(hooks.Find(p.System.Root, ""), config.Main)
+	if c.Interval == 0 {
+		return hooks.DefaultInterval
+	}
+	return c.Interval
+}
+
+// A pass is one of cfn-hup with the configuration that it has.
+type pass struct {
+	hup.Pass
+	config  Config
+	err     error // without which Heat could be asked
+	release func()
+}
+
+// begin is a pass with what the files say now, nil when another one is being
+// made.
+func (p *poller) begin() *pass {
+	select {
+	case p.passing <- struct{}{}:
+	default:
+		return nil
+	}
+	p.mu.Lock()
+	config := p.config
+	if p.forget {
+		p.forget = false
+		p.backOff.Reset()
+	}
+	p.mu.Unlock()
+	c, err := p.load(config)
+	output, flush := p.Output()
+	return &pass{
+		Pass: hup.Pass{
+			Config: c, System: p.system(), Cache: p.Cache, Resource: config.Resource, Output: output, Except: config.restarted(),
+		},
+		config: config, err: err, release: func() { flush(); <-p.passing },
+	}
+}
+
+// restarted are the services that checks restart.
+func (c Config) restarted() []string {
+	var names []string
+	for _, k := range c.Checks {
+		if k.Restart != "" {
+			names = append(names, k.Restart)
+		}
+	}
+	return names
+}
+
+// poll asks Heat, and runs the hooks whose values have changed.
+func (p *poller) poll(ctx context.Context) {
+	pass := p.begin()
+	if pass == nil {
+		return
+	}
+	defer pass.release()
+	if pass.err != nil { // without a stack there is nothing to ask for
+		return
+	}
+	heat := p.Heat(pass.config, pass.Config)
+	defer heat.Close()
+	pass.Describe = p.remember(p.backOff.Describe(heat.Describe, pass.Config.Interval), heat.From)
+	p.conclude(ctx, pass.Run(ctx))
+	if ahead, ok := heat.Ahead(); ok {
+		p.mu.Lock()
+		p.ahead = &ahead
+		p.mu.Unlock()
+	}
+}
+
+// services looks at the services of the metadata.
+func (p *poller) services(ctx context.Context) {
+	pass := p.begin()
+	if pass == nil {
+		return // a pass looks at them too
+	}
+	defer pass.release()
+	p.conclude(ctx, pass.Services(ctx))
+}
+
+// tell runs the hooks for a service that was found down. It is false when
+// that must be tried again, since a pass is being made.
+func (p *poller) tell(ctx context.Context, service, result string) bool {
+	pass := p.begin()
+	if pass == nil {
+		return false
+	}
+	defer pass.release()
+	err := pass.Tell(ctx, strings.TrimSuffix(service, ".service"), result)
+	p.conclude(ctx, err)
+	return !errors.Is(err, hup.ErrBusy) && ctx.Err() == nil
+}
+
+func (p *poller) conclude(ctx context.Context, err error) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, hup.ErrBusy):
+		p.System.Log.Info("skipped: another pass is running")
+	default:
+		for line := range strings.Lines(err.Error()) {
+			p.System.Log.Error(strings.TrimSpace(line))
+		}
+	}
+}
+
+// remember is describe where what Heat told last stands in for what it does
+// not tell, so that hooks go on.
+func (p *poller) remember(describe hup.Describe, from string) hup.Describe {
+	return func(ctx context.Context, id string) (hup.Resource, error) {
+		r, err := describe(ctx, id)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		k := p.known[id]
+		if k == nil {
+			k = &resource{}
+			p.known[id] = k
+		}
+		now := time.Now()
+		if err == nil {
+			if k.err != nil {
+				p.System.Log.Info("Heat tells of the resource again", "resource", id)
+			}
+			sum := sha256.Sum256(r.Metadata.Bytes())
+			*k = resource{last: r, told: true, when: now, from: from, hash: hex.EncodeToString(sum[:]), asked: now}
+			return r, nil
+		}
+		if errors.Is(err, hup.ErrNotAsked) {
+			if k.told {
+				return k.last, nil
+			}
+			return r, err
+		}
+		if ctx.Err() != nil {
+			return r, err
+		}
+		fresh := k.err == nil || k.err.Error() != err.Error()
+		k.err, k.asked = err, now
+		if !k.told {
+			return r, err
+		}
+		if fresh {
+			p.System.Log.Warn("what was known is gone on with: "+err.Error(), "resource", id)
+		}
+		return k.last, nil
+	}
+}
+
+// said is what was said last, so that it is said once.
+type said string
+
+func (s *said) isNew(lines []string) bool {
+	text := strings.Join(slices.Clone(lines), "\n")
+	if text == string(*s) {
+		return false
+	}
+	*s = said(text)
+	return true
+}

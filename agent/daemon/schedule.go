@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"golang.org/x/sys/unix"
+)
+
+// An Instant is a point in time on two clocks.
+type Instant struct {
+	Wall time.Time     // of the clock on the wall, which may be set
+	Up   time.Duration // since boot, also while the machine was suspended; it is never set
+}
+
+// Clock is the present instant of this machine.
+func Clock() Instant {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		ts = unix.NsecToTimespec(time.Now().UnixNano()) // no Linux since 2.6.39 gives one
+	}
+	return Instant{Wall: time.Now().Round(0), Up: time.Duration(ts.Nano())}
+}
+
+// upTime is a time since boot as schedules take times.
+func upTime(d time.Duration) time.Time { return time.Unix(0, int64(d)).UTC() }
+
+// every is the schedule of what has an interval: a grid since boot, moved by
+// a phase of this instance, so that guests that boot together do not all come
+// at the same moment. Setting the clock does not touch it.
+type every struct{ interval, phase time.Duration }
+
+// spread returns the schedule for an interval. The phase follows from the
+// seed, which is of the instance and of what is done.
+func spread(interval time.Duration, seed string) every {
+	sum := sha256.Sum256([]byte(seed))
+	return every{interval, time.Duration(binary.BigEndian.Uint64(sum[:]) % uint64(interval))}
+}
+
+// Next returns the first point of the grid after t.
+func (e every) Next(t time.Time) time.Time {
+	since := t.UnixNano() - int64(e.phase)
+	n := since / int64(e.interval)
+	if since >= 0 {
+		n++
+	}
+	return upTime(e.phase + time.Duration(n)*e.interval)
+}
+
+// atReboot is the schedule of what is run once for each boot.
+type atReboot struct{}
+
+// Next returns no time: what comes first is not for schedules to say.
+func (atReboot) Next(time.Time) time.Time { return time.Time{} }
+
+// parseSchedule reads the schedule of a job: five fields as in crontab(5),
+// @every and a time, @hourly and the like, or @reboot. A number of seconds or
+// minutes comes as cron.ConstantDelaySchedule.
+func parseSchedule(text string) (cron.Schedule, error) {
+	bad := func(err error) (cron.Schedule, error) {
+		return nil, fmt.Errorf("schedule %q: %w: write five fields as in crontab(5), @every 5m or @reboot", text, err)
+	}
+	if text == "@reboot" {
+		return atReboot{}, nil
+	}
+	// The parser takes a time zone first, and panics when nothing follows it.
+	if strings.Contains(text, "TZ=") {
+		return bad(errors.New("a time zone is not for a schedule"))
+	}
+	s, err := cron.ParseStandard(sunday(text))
+	if err != nil {
+		return bad(err)
+	}
+	if _, interval := s.(cron.ConstantDelaySchedule); !interval && s.Next(time.Now()).IsZero() {
+		return bad(errors.New("it never comes"))
+	}
+	return s, nil
+}
+
+// sunday writes Sunday as 0 where the last of five fields has 7, which
+// crontab(5) knows and the parser does not.
+func sunday(text string) string {
+	fields := strings.Fields(text)
+	if len(fields) != 5 {
+		return text
+	}
+	days := strings.Split(fields[4], ",")
+	for i, d := range days {
+		if d == "7" {
+			days[i] = "0"
+		} else if from, ok := strings.CutSuffix(d, "-7"); ok {
+			days[i] = from + "-6,0"
+		}
+	}
+	fields[4] = strings.Join(days, ",")
+	return strings.Join(fields, " ")
+}
+
+// lived is the time on the wall that this process has lived through, at most
+// the last day of it. When the clock is set back into it, what is run at fixed
+// times waits until the clock is where it was: all of it has been run. When it
+// is set back by more, the new time is taken for the right one, as cron(8)
+// does after three hours.
+type lived struct{ from, to time.Time }
+
+const livedLimit = 24 * time.Hour
+
+func (l *lived) see(now time.Time) {
+	switch {
+	case l.to.IsZero() || now.Before(l.from):
+		l.from, l.to = now, now
+	case now.After(l.to):
+		l.to = now
+	}
+	if day := l.to.Add(-livedLimit); day.After(l.from) {
+		l.from = day
+	}
+}
+
+// next is the time at which a schedule comes next, zero: never.
+func (l *lived) next(s cron.Schedule) time.Time { return s.Next(l.to) }
+
+// unset is the year before which a clock has not been set since it lost its
+// battery: what it seems to have missed when it is set was not missed.
+const unset = 2020
