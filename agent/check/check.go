@@ -50,7 +50,7 @@ func (e *Error) Error() string { return fmt.Sprintf("%v: %v", e.Probe, e.Err) }
 func (e *Error) Unwrap() error { return e.Err }
 
 // A Checker makes probes. System must be set: its Root is where processes are
-// looked for, its Run starts commands.
+// looked for, its Run starts commands, and its Mask hides what they print.
 type Checker struct {
 	System *sys.System
 	Roots  *x509.CertPool // authorities of an HTTPS service; nil: those of the system

@@ -23,7 +23,7 @@ func (c *Checker) exec(ctx context.Context, p Probe) error {
 	case res.Status == 0:
 		return nil
 	}
-	if text := lastLine(res.Stdout); text != "" {
+	if text := lastLine([]byte(sys.MaskLikely(c.System.Mask.String(string(res.Stdout))))); text != "" {
 		return faultf(Status, "exit status %d: %s", res.Status, text)
 	}
 	return faultf(Status, "exit status %d", res.Status)

@@ -10,20 +10,11 @@ import (
 	"github.com/aymanbagabas/go-udiff"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
-	"github.com/cfn-agent/cfn-agent/agent/pattern"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
 
 // maxDiff bounds what a diff is made of; longer files are compared only.
 const maxDiff = 256 << 10
-
-var (
-	// What stands behind a word for a secret, in the commonest forms of
-	// configuration: name = value, "name": "value", --name value.
-	secretValue = pattern.Lazy{Expr: `(?i)((?:pass|pwd|secret|token|key|credential)[\w.-]*["']?(?:[ \t]*(?:=>|[:=])[ \t]*|[ \t]+))("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;]+)`}
-	userInfo    = pattern.Lazy{Expr: `(://)[^\s/@]+@`}
-	pemBody     = pattern.Lazy{Expr: `(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----\n).*?(-----END )`}
-)
 
 // diff is the unified diff of what is there and what is to come, with what
 // looks like a secret masked. A file that not everybody may read, before or
@@ -81,8 +72,5 @@ func text(data []byte) (string, bool) {
 }
 
 func (it *item) hide(text string) string {
-	text = it.Mask.String(text)
-	text = pemBody.Regexp().ReplaceAllString(text, "${1}"+sys.Masked+"\n${2}")
-	text = userInfo.Regexp().ReplaceAllString(text, "${1}"+sys.Masked+"@")
-	return secretValue.Regexp().ReplaceAllString(text, "${1}"+sys.Masked)
+	return sys.MaskLikely(it.Mask.String(text))
 }

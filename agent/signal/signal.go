@@ -64,8 +64,9 @@ type Sender struct {
 	Log            *slog.Logger         // nil: none
 }
 
-// bodyLimit is Heat's own (max_json_body_size).
-const bodyLimit = 1 << 20
+// BodyLimit is how many bytes Heat takes at most of a signal, by its option
+// max_json_body_size.
+const BodyLimit = 1 << 20
 
 // Send delivers a signal and returns nil once it was accepted. A refusal is
 // an *awsquery.Error inside the returned error, which never holds a signature
@@ -76,8 +77,8 @@ func (s *Sender) Send(ctx context.Context, r Request) error {
 		return err
 	}
 	for _, body := range d.bodies {
-		if len(body) > bodyLimit {
-			return fmt.Errorf("the signal has %d bytes, Heat takes at most %d: send less data", len(body), bodyLimit)
+		if len(body) > BodyLimit {
+			return fmt.Errorf("the signal has %d bytes, Heat takes at most %d: send less data", len(body), BodyLimit)
 		}
 	}
 	d.patience.Start(time.Now())

@@ -136,7 +136,7 @@ func (s Spool) save(k Kept) error {
 
 // lock waits up to limit for the lock of the spool.
 func (s Spool) lock(ctx context.Context, limit time.Duration) (*lock.Lock, error) {
-	if err := os.MkdirAll(filepath.Dir(s.Path), 0o700); err != nil {
+	if err := atomicfile.MkdirPrivate(filepath.Dir(s.Path)); err != nil {
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
 	for end := time.Now().Add(limit); ; {

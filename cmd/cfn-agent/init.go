@@ -93,6 +93,7 @@ func (o *initOptions) validate(c *cobra.Command) error {
 
 func runInit(ctx context.Context, e *env, c *cobra.Command, o initOptions) (err error) {
 	o.hideSecrets(e)
+	e.hide(queries([]string{o.signal})...)
 	if err := o.validate(c); err != nil {
 		return err
 	}

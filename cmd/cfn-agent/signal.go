@@ -59,6 +59,7 @@ Exit status: 0 Heat took the signal, 1 it did not, 2 bad option.`,
 
 func runSignal(ctx context.Context, e *env, c *cobra.Command, o signalOptions, args []string) error {
 	o.hideSecrets(e)
+	e.hide(append(queries(args), o.handle)...)
 	l := e.openLogs(c.Root().Name(), signalLog, o.verbose)
 	defer l.Close()
 	request, err := o.request(e, c, l, args)
@@ -144,21 +145,44 @@ func (e *env) instanceID(ctx context.Context, l *logs) string {
 	return signal.DefaultID(ctx, nova.Client{Root: e.root, Log: l.Logger}, hostname)
 }
 
-// readData is the text of --data, of a file, or of standard input.
-func readData(e *env, data string) (string, error) {
-	if data == "-" {
-		b, err := io.ReadAll(e.stdin)
-		return string(b), err
+// queries are those of URLs: of a pre-signed one, its signature and what was
+// signed.
+func queries(urls []string) []string {
+	var all []string
+	for _, u := range urls {
+		_, query, _ := strings.Cut(u, "?")
+		all = append(all, query)
 	}
+	return all
+}
+
+// readData is the text of --data, of a file, or of standard input, which may
+// not be larger than what Heat takes.
+func readData(e *env, data string) (string, error) {
 	path, ok := strings.CutPrefix(data, "@")
-	if !ok {
+	file := e.stdin
+	switch {
+	case ok:
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("--data @%s: there is no such file", path)
+		}
+		if err != nil {
+			return "", fmt.Errorf("--data: %w", err)
+		}
+		defer f.Close()
+		file = f
+	case data != "-":
 		return data, nil
 	}
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("--data @%s: there is no such file", path)
+	b, err := io.ReadAll(io.LimitReader(file, signal.BodyLimit+1))
+	if err == nil && len(b) > signal.BodyLimit {
+		err = fmt.Errorf("it has more than %d bytes, which is what Heat takes at most: send less", signal.BodyLimit)
 	}
-	return string(b), err
+	if err != nil {
+		return "", fmt.Errorf("--data %s: %w", data, err)
+	}
+	return string(b), nil
 }
 
 // tell signals the outcome of a run of cfn-init where it was asked to. A

@@ -42,6 +42,7 @@ plain() {
   text=${text//old-$cases/ID}
   echo "${text//new-$cases/ID}"
 }
+
 # effects ROOM: the files a tool left, and what it wrote there
 effects() {
   local f text
