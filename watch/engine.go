@@ -1,0 +1,337 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options are what an Engine is made of. The zero value works, in memory.
+type Options struct {
+	Store            Store         // nil: a Memory
+	Log              *slog.Logger  // nil: none
+	AlarmsPerProject int           // 0: 10,000; rules and stacks are not counted
+	SeriesPerProject int           // metrics kept for people; 0: 1,000
+	Series           int           // of all projects; 0: 20,000
+	Retention        time.Duration // of those metrics; 0: 3 h
+	FlushEvery       time.Duration // of changed windows; 0: 10 s
+	OnBatch          func(Batch)   // called once a batch of Run or SetState is durable; it must not wait; nil: nobody
+
+	// Monotonic reads the clock that nobody sets, as the time since any fixed
+	// moment. nil: that in the time itself, as time.Now gives it. For tests of
+	// clocks that are set.
+	Monotonic func(now time.Time) time.Duration
+}
+
+// Limits that Options leaves to their defaults.
+const (
+	defaultAlarms     = 10_000
+	defaultSeries     = 1_000
+	defaultAllSeries  = 20_000
+	defaultRetention  = 3 * time.Hour
+	defaultFlushEvery = 10 * time.Second
+)
+
+// An Engine keeps alarms, takes samples and judges. Start comes first; its
+// methods may be called at once from everywhere.
+type Engine struct {
+	Options
+	origin time.Time // when it started, by both clocks
+
+	// change is held by what changes definitions or states from before it is
+	// stored until it is visible; mu guards everything below. change is locked
+	// first; nobody waits for the store with mu locked.
+	change sync.Mutex
+	mu     sync.Mutex
+
+	projects map[string]*project
+	byID     map[int64]*entry
+	keys     map[string]*key
+	rules    map[rule]*sharedRule
+	looks    looks
+	dirty    []*entry // to be looked at in the next tick
+	changed  []*entry // windows, since the last flush
+	heard    []*entry // arrivals, since the last flush of those
+	series   int      // of all projects
+	hearing  hearing
+	storms   storms
+	told     []Event // to be stored with the next batch
+	misroute map[misrouteKey]*Misroute
+	counts   Counts
+	scratch  []byte
+	flushed  time.Time // when the last flush began
+	arrivals time.Time // when the last flush of arrivals began
+}
+
+// A project is what belongs to one of a cloud's.
+type project struct {
+	id     string
+	alarms map[string]*entry
+	routes map[string]*route // by namespace and metric
+	series map[string]*series
+	storms storms
+	api    int // alarms that count for the limit
+}
+
+// An entry is an alarm and all that is known of it.
+type entry struct {
+	alarm   *Alarm
+	rule    *rule
+	project *project
+
+	state    State
+	number   int
+	since    int64 // of the state, by the wall clock, in nanoseconds
+	reason   string
+	data     json.RawMessage
+	repeated int // messages of this state
+
+	beats    heartbeats // of a presence alarm
+	usual    time.Duration
+	window   *window // of any other
+	instance string  // InstanceId of the newest sample that had one
+	mixed    instant // when it last was another than before
+	key      *key    // that fed it last
+
+	next  instant // look, in the heap at index
+	index int
+	cell  int64 // in which it was last looked at: see due
+
+	dirty, pending         bool // to be looked at; a change is on its way to the store
+	urgent, changed, heard bool // to be flushed soon; in the list of changed, of arrivals
+	overdue, leftOut, gone bool
+}
+
+// A sharedRule is one rule of all alarms that say the same.
+type sharedRule struct {
+	rule
+	users int
+}
+
+// A key is an access key, and the alarms that it fed.
+type key struct {
+	access  string
+	alarms  map[*entry]struct{}
+	refused instant // first refused push since one was taken; 0: none
+}
+
+// New returns an Engine without alarms.
+func New(o Options) *Engine {
+	if o.Store == nil {
+		o.Store = NewMemory()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.AlarmsPerProject = orElse(o.AlarmsPerProject, defaultAlarms)
+	o.SeriesPerProject = orElse(o.SeriesPerProject, defaultSeries)
+	o.Series = orElse(o.Series, defaultAllSeries)
+	o.Retention = orElse(o.Retention, defaultRetention)
+	o.FlushEvery = orElse(o.FlushEvery, defaultFlushEvery)
+	return &Engine{
+		Options:  o,
+		projects: map[string]*project{},
+		byID:     map[int64]*entry{},
+		keys:     map[string]*key{},
+		rules:    map[rule]*sharedRule{},
+		misroute: map[misrouteKey]*Misroute{},
+	}
+}
+
+func orElse[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Start loads every alarm from the store. The engine listens from now.
+func (e *Engine) Start(ctx context.Context, now time.Time) error {
+	e.change.Lock()
+	defer e.change.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.origin, e.flushed, e.arrivals = now, now, now
+	if e.Monotonic == nil {
+		e.Monotonic = func(t time.Time) time.Duration { return t.Sub(now) }
+	}
+	e.hearing = hearing{since: e.instant(now), wall: wallOf(now), tick: e.instant(now)}
+	err := e.Store.Load(ctx, func(a Alarm, k Kept) error {
+		en := e.insert(&a)
+		if err := en.restore(k); err != nil {
+			return fmt.Errorf("load alarm %s of project %s: %w", a.Name, a.Project, err)
+		}
+		e.begin(en, now)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.tell(now, Event{Kind: Deafness, Summary: "started, and listens from now"})
+	return nil
+}
+
+// instant is a time by the clock that nobody sets.
+func (e *Engine) instant(now time.Time) instant {
+	return instant(e.origin.UnixNano()).plus(e.Monotonic(now) - e.Monotonic(e.origin))
+}
+
+// wall is when an instant was or will be, as the clock goes now.
+func (e *Engine) wall(i instant, now time.Time) time.Time {
+	if i == never {
+		return time.Time{}
+	}
+	return wallOf(now).Add(time.Duration(i - e.instant(now)))
+}
+
+// wallOf is a time without its monotonic reading.
+func wallOf(t time.Time) time.Time { return t.Round(0) }
+
+// Run ticks each second and flushes, until ctx is done; then it flushes all.
+func (e *Engine) Run(ctx context.Context) {
+	flusher := make(chan struct{})
+	go func() {
+		defer close(flusher)
+		e.runFlush(ctx)
+	}()
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+			e.tickAll(ctx)
+		}
+	}
+	<-flusher
+	if err := e.FlushAll(context.WithoutCancel(ctx), time.Now()); err != nil {
+		e.Log.Warn("windows not flushed at the end", "err", err)
+	}
+}
+
+// tickAll ticks until nothing is due.
+func (e *Engine) tickAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		res, err := e.Tick(ctx, time.Now())
+		if err != nil {
+			e.Log.Error("no state changes while the store does not take them", "err", err)
+			return
+		}
+		if e.OnBatch != nil && !res.Batch.Empty() {
+			e.OnBatch(res.Batch)
+		}
+		if !res.More {
+			return
+		}
+	}
+}
+
+func (e *Engine) runFlush(ctx context.Context) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := e.Flush(ctx, time.Now()); err != nil {
+				e.Log.Warn("windows not flushed", "err", err)
+			}
+		}
+	}
+}
+
+// insert gives an alarm its place, in memory.
+func (e *Engine) insert(a *Alarm) *entry {
+	p := e.project(a.Project)
+	en := &entry{alarm: a, project: p, state: NoData, index: -1, next: never, cell: -1, reason: "not judged yet"}
+	en.rule = e.share(newRule(a))
+	en.clear()
+	p.alarms[a.Name] = en
+	e.byID[a.ID] = en
+	if a.Origin == FromAPI {
+		p.api++
+	}
+	e.addRoute(en)
+	return en
+}
+
+// remove takes an alarm's place away.
+func (e *Engine) remove(en *entry) {
+	e.removeRoute(en)
+	e.setOverdue(en, false)
+	e.alive(en, -1)
+	e.unshare(en.rule)
+	e.looks.remove(en)
+	delete(en.project.alarms, en.alarm.Name)
+	delete(e.byID, en.alarm.ID)
+	if en.alarm.Origin == FromAPI {
+		en.project.api--
+	}
+	for _, k := range e.keys {
+		delete(k.alarms, en)
+	}
+	en.gone = true
+	e.dropProject(en.project)
+}
+
+func (e *Engine) project(id string) *project {
+	p := e.projects[id]
+	if p == nil {
+		p = &project{id: id, alarms: map[string]*entry{}, routes: map[string]*route{}, series: map[string]*series{}}
+		e.projects[id] = p
+	}
+	return p
+}
+
+// dropProject forgets a project that has nothing any more.
+func (e *Engine) dropProject(p *project) {
+	if len(p.alarms) == 0 && len(p.series) == 0 {
+		delete(e.projects, p.id)
+	}
+}
+
+func (e *Engine) share(r rule) *rule {
+	s := e.rules[r]
+	if s == nil {
+		s = &sharedRule{rule: r}
+		e.rules[r] = s
+	}
+	s.users++
+	return &s.rule
+}
+
+func (e *Engine) unshare(r *rule) {
+	s := e.rules[*r]
+	if s.users--; s.users == 0 {
+		delete(e.rules, *r)
+	}
+}
+
+// clear forgets what an alarm was fed.
+func (en *entry) clear() {
+	en.beats, en.window, en.usual = heartbeats{}, nil, en.rule.period
+	en.instance, en.mixed = "", 0
+	switch {
+	case !en.rule.presence:
+		en.window = &window{}
+	case en.rule.need > 1:
+		en.beats.arrivals = &window{}
+	}
+}
+
+// tell remembers an event for the next batch.
+func (e *Engine) tell(now time.Time, event Event) {
+	event.At = wallOf(now)
+	e.told = append(e.told, event)
+	if over := len(e.told) - mostTold; over > 0 { // the store is away: the newest count
+		e.told = slices.Delete(e.told, 0, over)
+	}
+}
+
+const mostTold = 1_000

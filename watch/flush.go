@@ -1,0 +1,150 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	flushPiece    = 5_000       // rows of one transaction
+	arrivalsEvery = time.Minute // last arrivals of presence alarms
+)
+
+// keepWindow notes that an alarm's window is to be flushed.
+func (e *Engine) keepWindow(en *entry) {
+	if !en.changed {
+		en.changed = true
+		e.changed = append(e.changed, en)
+	}
+}
+
+// keepArrival notes that a presence alarm's arrivals are to be flushed: soon
+// where they tell something new, else with those of the minute.
+func (e *Engine) keepArrival(en *entry) {
+	if en.urgent {
+		en.urgent = false
+		e.keepWindow(en)
+	} else if !en.heard {
+		en.heard = true
+		e.heard = append(e.heard, en)
+	}
+}
+
+// Flush stores the windows that changed, each FlushEvery, and once a minute the
+// last arrivals of presence alarms. Between those times it does nothing.
+func (e *Engine) Flush(ctx context.Context, now time.Time) error {
+	e.mu.Lock()
+	var entries []*entry
+	if passed := now.Sub(e.flushed); passed >= e.FlushEvery || passed < 0 {
+		entries, e.changed, e.flushed = e.changed, nil, now
+	}
+	if passed := now.Sub(e.arrivals); passed >= arrivalsEvery || passed < 0 {
+		entries, e.heard, e.arrivals = append(entries, e.heard...), nil, now
+	}
+	e.mu.Unlock()
+	return e.flush(ctx, entries, now)
+}
+
+// FlushAll stores all that changed.
+func (e *Engine) FlushAll(ctx context.Context, now time.Time) error {
+	e.mu.Lock()
+	entries := append(e.changed, e.heard...)
+	e.changed, e.heard = nil, nil
+	e.mu.Unlock()
+	return e.flush(ctx, entries, now)
+}
+
+func (e *Engine) flush(ctx context.Context, entries []*entry, now time.Time) error {
+	for len(entries) > 0 {
+		piece := entries[:min(flushPiece, len(entries))]
+		if err := e.flushPiece(ctx, piece, now); err != nil {
+			e.mu.Lock()
+			for _, en := range entries { // again with the next
+				en.changed, en.heard = false, false
+				e.keepWindow(en)
+			}
+			e.mu.Unlock()
+			return fmt.Errorf("flush %d windows: %w", len(piece), err)
+		}
+		entries = entries[len(piece):]
+	}
+	return nil
+}
+
+func (e *Engine) flushPiece(ctx context.Context, piece []*entry, now time.Time) error {
+	e.change.Lock()
+	defer e.change.Unlock()
+	e.mu.Lock()
+	kept := make([]Kept, 0, len(piece))
+	for _, en := range piece {
+		en.changed, en.heard = false, false
+		if !en.gone {
+			kept = append(kept, e.kept(en, now))
+		}
+	}
+	e.mu.Unlock()
+	if len(kept) == 0 {
+		return nil
+	}
+	return e.Store.Flush(ctx, kept)
+}
+
+// kept is what the store keeps of an alarm.
+func (e *Engine) kept(en *entry, now time.Time) Kept {
+	k := Kept{AlarmID: en.alarm.ID, State: en.state, Number: en.number, Reason: en.reason, Data: en.data}
+	if en.number > 0 {
+		k.Since = time.Unix(0, en.since)
+	}
+	p := packed{width: en.rule.width, usual: en.usual, instance: en.instance, window: en.window}
+	if en.beats.fed {
+		k.Fed = e.wall(en.beats.last, now)
+	}
+	if en.beats.arrivals != nil {
+		p.width, p.window = time.Second, en.beats.arrivals
+		p.shift = int64(wallOf(now).Sub(time.Unix(0, int64(e.instant(now)))) / time.Second)
+	}
+	k.Window = p.append(nil)
+	return k
+}
+
+// restore sets what the store kept.
+func (en *entry) restore(k Kept) error {
+	if k.State != "" {
+		en.state, en.number, en.reason, en.data = k.State, k.Number, k.Reason, k.Data
+	}
+	if !k.Since.IsZero() {
+		en.since = k.Since.UnixNano()
+	}
+	if en.repeats() { // those missed while the server was away are not made up for
+		en.repeated = int(time.Since(k.Since) / en.alarm.Repeat)
+	}
+	var p packed
+	if len(k.Window) > 0 {
+		var err error
+		if p, err = unpack(k.Window); err != nil {
+			return err
+		}
+	}
+	if p.usual > 0 {
+		en.usual = p.usual
+	}
+	en.instance = p.instance
+	if !en.rule.presence {
+		if p.window != nil && p.width == en.rule.width {
+			en.window = p.window
+		}
+		return nil
+	}
+	fed := k.Fed
+	if fed.IsZero() && en.state == OK { // it died before its first arrival was flushed
+		fed = k.Since
+	}
+	if !fed.IsZero() {
+		en.beats.fed, en.beats.last = true, instant(fed.UnixNano())
+	}
+	if en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
+		en.beats.arrivals = p.window
+	}
+	return nil
+}

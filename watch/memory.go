@@ -1,0 +1,147 @@
+package watch
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+)
+
+// A Memory is a Store that lasts as long as the process: for tests of rules,
+// and for tests of whatever needs an Engine.
+type Memory struct {
+	mu     sync.Mutex
+	last   int64
+	alarms map[int64]Alarm
+	kept   map[int64]Kept
+	wanted []Wanted
+	events []Event
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory() *Memory { return &Memory{alarms: map[int64]Alarm{}, kept: map[int64]Kept{}} }
+
+// PutAlarm stores a definition.
+func (m *Memory) PutAlarm(_ context.Context, a Alarm, events []Event) (Alarm, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a.ID == 0 {
+		m.last++
+		a.ID = m.last
+		m.kept[a.ID] = Kept{AlarmID: a.ID}
+	}
+	m.alarms[a.ID] = a
+	m.add(events)
+	return a, nil
+}
+
+// DeleteAlarms forgets alarms.
+func (m *Memory) DeleteAlarms(_ context.Context, ids []int64, events []Event) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		delete(m.alarms, id)
+		delete(m.kept, id)
+	}
+	m.add(events)
+	return nil
+}
+
+// Record stores a batch.
+func (m *Memory) Record(_ context.Context, b Batch) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range b.Transitions {
+		k := m.kept[t.AlarmID]
+		k.State, k.Number, k.Since, k.Reason, k.Data = t.To, t.Number, t.At, t.Reason, t.Data
+		m.kept[t.AlarmID] = k
+	}
+	m.wanted = append(m.wanted, b.Wanted...)
+	m.add(b.Events)
+	return nil
+}
+
+// Flush stores windows.
+func (m *Memory) Flush(_ context.Context, kept []Kept) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range kept {
+		if was, ok := m.kept[k.AlarmID]; ok {
+			was.Fed, was.Window = k.Fed, k.Window
+			m.kept[k.AlarmID] = was
+		}
+	}
+	return nil
+}
+
+// Load calls f for each alarm.
+func (m *Memory) Load(_ context.Context, f func(Alarm, Kept) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, a := range m.alarms {
+		if err := f(a, m.kept[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wanted lists all actions that were ever wanted, in order.
+func (m *Memory) Wanted() []Wanted {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.wanted)
+}
+
+// mostEvents bounds the history of a Memory.
+const mostEvents = 100_000
+
+func (m *Memory) add(events []Event) {
+	for _, event := range events {
+		event.ID = 1
+		if n := len(m.events); n > 0 {
+			event.ID = m.events[n-1].ID + 1
+		}
+		m.events = append(m.events, event)
+	}
+	if over := len(m.events) - mostEvents; over > 0 {
+		m.events = slices.Delete(m.events, 0, over)
+	}
+}
+
+// Events returns a page of the history.
+func (m *Memory) Events(_ context.Context, q EventQuery) ([]Event, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	after := int64(0)
+	if q.Next != "" {
+		var err error
+		if after, err = strconv.ParseInt(q.Next, 10, 64); err != nil || after <= 0 {
+			return nil, "", Invalid(InvalidNextToken, "NextToken", "not one that was given")
+		}
+	}
+	ordered := slices.Clone(m.events)
+	if !q.OldestFirst {
+		slices.Reverse(ordered)
+	}
+	var page []Event
+	for _, event := range ordered {
+		passed := q.OldestFirst && event.ID <= after || !q.OldestFirst && event.ID >= after
+		if after != 0 && passed || !q.Matches(event) {
+			continue
+		}
+		if len(page) == orElse(q.Limit, 100) {
+			return page, strconv.FormatInt(page[len(page)-1].ID, 10), nil
+		}
+		page = append(page, event)
+	}
+	return page, "", nil
+}
+
+// Matches says whether an event is asked for.
+func (q EventQuery) Matches(event Event) bool {
+	is := func(wanted, got string) bool { return wanted == "" || wanted == got }
+	return is(q.Project, event.Project) && is(q.Alarm, event.Alarm) && is(q.Target, event.Target) && is(q.Key, event.Key) &&
+		(len(q.Kinds) == 0 || slices.Contains(q.Kinds, event.Kind)) &&
+		(q.From.IsZero() || !event.At.Before(q.From)) && (q.To.IsZero() || event.At.Before(q.To))
+}

@@ -1,0 +1,336 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// slice is how many alarms a tick looks at, so that none takes long.
+const slice = 5_000
+
+// TickResult is what a tick did.
+type TickResult struct {
+	Looked int
+	Batch  Batch // what was stored
+	More   bool  // more is due: tick again at once
+}
+
+// A look is what one alarm comes to in a tick.
+type look struct {
+	entry  *entry
+	change *Transition // nil: a repeat
+	repeat int
+}
+
+// Tick judges the alarms that are due, and those that were fed or changed,
+// 5,000 at most. What changes is visible once the store has it; while it fails
+// nothing changes, and the alarms are judged anew in the next tick.
+func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
+	e.change.Lock()
+	defer e.change.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hear(now)
+	var res TickResult
+	looks := e.judgeDue(now, &res)
+	told := e.told
+	e.told = nil
+	res.Batch.At = wallOf(now)
+	res.Batch.Events = append(res.Batch.Events, told...)
+	if res.Batch.Empty() {
+		return res, nil
+	}
+	e.mu.Unlock()
+	err := e.Store.Record(ctx, res.Batch)
+	e.mu.Lock()
+	if err != nil {
+		e.told = append(told, e.told...)
+		for _, l := range looks {
+			l.entry.pending = false
+			e.again(l.entry)
+		}
+		return TickResult{Looked: res.Looked}, fmt.Errorf("record %d state changes: %w", len(res.Batch.Transitions), err)
+	}
+	for _, l := range looks {
+		e.apply(l, now)
+	}
+	return res, nil
+}
+
+// hear finds out whether the server could hear since the last tick.
+func (e *Engine) hear(now time.Time) {
+	at, wall := e.instant(now), wallOf(now)
+	cause, stepped := e.hearing.heard(at, wall)
+	last := e.hearing.tick
+	e.hearing.tick, e.hearing.wall = max(last, at), wall
+	if cause == "" {
+		return
+	}
+	e.deafen(last, now, cause)
+	if stepped { // the periods of all alarms are others now
+		for _, en := range e.byID {
+			if !en.rule.presence {
+				e.again(en)
+			}
+		}
+	}
+}
+
+// judgeDue judges a slice, and returns the alarms of which something is to be
+// stored.
+func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
+	var looks []look
+	at := e.instant(now)
+	for res.Looked < slice {
+		en := e.due(at)
+		if en == nil {
+			return looks
+		}
+		res.Looked++
+		if l, changed := e.judge(en, now); changed {
+			e.collect(&l, now, &res.Batch)
+			en.pending = true
+			looks = append(looks, l)
+		}
+	}
+	res.More = len(e.dirty) > 0 || len(e.looks) > 0 && e.looks[0].next <= at
+	return looks
+}
+
+// due takes the next alarm that is to be looked at.
+func (e *Engine) due(at instant) *entry {
+	for len(e.dirty) > 0 {
+		last := len(e.dirty) - 1
+		en := e.dirty[last]
+		e.dirty[last] = nil
+		e.dirty = e.dirty[:last]
+		if en.dirty && !en.gone {
+			en.dirty = false
+			return en
+		}
+	}
+	e.dirty = nil
+	if len(e.looks) > 0 && e.looks[0].next <= at {
+		return e.looks[0]
+	}
+	return nil
+}
+
+// judge looks at one alarm, says when to look again, and whether something
+// changes: its state, or a message is to be repeated.
+func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
+	at := e.instant(now)
+	l := look{entry: en}
+	var state State
+	var reason string
+	var data json.RawMessage
+	next := never
+	if en.rule.presence {
+		h := e.listened(en)
+		state, next = judgePresence(en.rule, h, en.state, at)
+		if late := e.overdueAt(en, h); late > at {
+			next = min(next, late)
+		} else {
+			e.setOverdue(en, true)
+		}
+		if state != en.state {
+			reason, data = en.rule.presenceReason(h, state, now, at)
+		}
+	} else {
+		en.cell = cellOf(en.rule, now)
+		v := judge(en.rule, en.window, e.listenedSince(now), en.state, wallOf(now))
+		state, reason, data = v.state, v.reason, v.data
+		if !v.next.IsZero() {
+			next = at.plus(max(v.next.Sub(wallOf(now)), untilCell(en.rule, now)))
+		}
+	}
+	if state != en.state {
+		l.change = e.transition(en, state, reason, data, now)
+	} else if l.repeat = en.repeatDue(now); l.repeat == 0 {
+		e.looks.set(en, min(next, e.repeatAt(en, now)))
+		return l, false
+	}
+	e.looks.set(en, min(next, e.repeatAt(en, now)))
+	return l, true
+}
+
+// listenedSince is since when samples were heard, by the wall clock.
+func (e *Engine) listenedSince(now time.Time) time.Time { return e.wall(e.hearing.since, now) }
+
+func (e *Engine) transition(en *entry, to State, reason string, data json.RawMessage, now time.Time) *Transition {
+	return &Transition{
+		AlarmID: en.alarm.ID, Project: en.project.id, Alarm: en.alarm.Name, Revision: en.alarm.Revision,
+		Number: en.number + 1, From: en.state, To: to, At: wallOf(now), Reason: reason, Data: data,
+	}
+}
+
+// collect puts a look's change, its history and its actions into a batch.
+func (e *Engine) collect(l *look, now time.Time, b *Batch) {
+	t := l.change
+	if t == nil {
+		b.Wanted = append(b.Wanted, l.entry.wants(l.entry.current(), l.repeat)...)
+		return
+	}
+	b.Transitions = append(b.Transitions, *t)
+	b.Events = append(b.Events, stateUpdate(*t))
+	wanted := l.entry.wants(*t, 0)
+	if len(wanted) > 0 && !l.entry.alarm.ActionsEnabled {
+		b.Events = append(b.Events, Event{At: t.At, Kind: Gate, Project: t.Project, Alarm: t.Alarm,
+			Summary: fmt.Sprintf("%d actions of %s not taken: ActionsEnabled is false", len(wanted), t.To)})
+		return
+	}
+	b.Wanted = append(b.Wanted, wanted...)
+}
+
+// current is the transition into the present state.
+func (en *entry) current() Transition {
+	return Transition{
+		AlarmID: en.alarm.ID, Project: en.project.id, Alarm: en.alarm.Name, Revision: en.alarm.Revision,
+		Number: en.number, From: en.state, To: en.state, At: time.Unix(0, en.since), Reason: en.reason, Data: en.data,
+	}
+}
+
+// wants lists the actions of a transition, or the messages among them that are
+// repeated.
+func (en *entry) wants(t Transition, repeat int) []Wanted {
+	var wanted []Wanted
+	for i, action := range en.alarm.Actions(t.To) {
+		if repeat == 0 || IsMessage(action) {
+			wanted = append(wanted, Wanted{Transition: t, Index: i, Repeat: repeat, Action: action})
+		}
+	}
+	return wanted
+}
+
+// Actions are those of a state.
+func (a *Alarm) Actions(of State) []string {
+	switch of {
+	case OK:
+		return a.OnOK
+	case Firing:
+		return a.OnAlarm
+	}
+	return a.OnNoData
+}
+
+// IsMessage says whether an action only tells, and touches no machine: a
+// webhook, a signal, a notification or a workflow.
+func IsMessage(action string) bool {
+	for _, prefix := range []string{"https://", "http://", "cfnwatch:workflow:"} {
+		if strings.HasPrefix(action, prefix) {
+			return true
+		}
+	}
+	return action == "cfnwatch:notify"
+}
+
+// apply makes visible what the store has.
+func (e *Engine) apply(l look, now time.Time) {
+	en := l.entry
+	en.pending = false
+	if l.change == nil {
+		en.repeated = l.repeat
+		return
+	}
+	t := l.change
+	e.Log.Info("state changed", "alarm", t.Alarm, "project", t.Project, "from", t.From, "to", t.To, "reason", t.Reason)
+	en.enter(*t)
+	e.looks.set(en, min(en.next, e.repeatAt(en, now)))
+}
+
+// enter makes a transition the present state.
+func (en *entry) enter(t Transition) {
+	en.state, en.number, en.since = t.To, t.Number, t.At.UnixNano()
+	en.reason, en.data, en.repeated = t.Reason, t.Data, 0
+}
+
+// repeats says whether messages are repeated in the present state.
+func (en *entry) repeats() bool {
+	if en.alarm.Repeat == 0 || !en.alarm.ActionsEnabled || en.number == 0 {
+		return false
+	}
+	for _, action := range en.alarm.Actions(en.state) {
+		if IsMessage(action) {
+			return true
+		}
+	}
+	return false
+}
+
+// repeatDue is the number of the repeat that is due; 0: none.
+func (en *entry) repeatDue(now time.Time) int {
+	if !en.repeats() {
+		return 0
+	}
+	if n := int(time.Duration(now.UnixNano()-en.since) / en.alarm.Repeat); n > en.repeated {
+		return n
+	}
+	return 0
+}
+
+// repeatAt is when the next repeat is due.
+func (e *Engine) repeatAt(en *entry, now time.Time) instant {
+	if !en.repeats() {
+		return never
+	}
+	passed := time.Duration(now.UnixNano() - en.since)
+	n := max(passed/en.alarm.Repeat, time.Duration(en.repeated)) + 1
+	return e.instant(now).plus(n*en.alarm.Repeat - passed)
+}
+
+// cellOf numbers the times of which an alarm is looked at once at most.
+func cellOf(r *rule, now time.Time) int64 { return bucketAt(now, r.cadence()) }
+
+// untilCell is how long it is to the next of them.
+func untilCell(r *rule, now time.Time) time.Duration {
+	return time.Duration((cellOf(r, now)+1)*int64(r.cadence()) - now.UnixNano())
+}
+
+// mark has an alarm looked at in the next tick; one whose bucket was looked at
+// already, when the next begins.
+func (e *Engine) mark(en *entry, now time.Time) {
+	if !en.rule.presence && en.cell == cellOf(en.rule, now) {
+		if at := e.instant(now).plus(untilCell(en.rule, now)); at < en.next {
+			e.looks.set(en, at)
+		}
+		return
+	}
+	e.again(en)
+}
+
+// again has an alarm looked at in the next tick.
+func (e *Engine) again(en *entry) {
+	if !en.dirty && !en.gone {
+		en.dirty = true
+		e.dirty = append(e.dirty, en)
+	}
+}
+
+// stateUpdate is the history item of a transition.
+func stateUpdate(t Transition) Event {
+	type side struct {
+		State  State           `json:"stateValue"`
+		Reason string          `json:"stateReason,omitempty"`
+		Data   json.RawMessage `json:"stateReasonData,omitempty"`
+	}
+	said := struct {
+		Version    string `json:"version"`
+		Old        side   `json:"oldState"`
+		New        side   `json:"newState"`
+		Transition int    `json:"transition"`
+		Revision   int    `json:"revision"`
+	}{"1.0", side{State: t.From}, side{t.To, t.Reason, t.Data}, t.Number, t.Revision}
+	data, err := json.Marshal(said)
+	if err != nil || len(data) > mostHistory { // data that SetAlarmState gave
+		said.New.Data = nil
+		data, _ = json.Marshal(said)
+	}
+	return Event{At: t.At, Kind: StateUpdate, Project: t.Project, Alarm: t.Alarm,
+		Summary: fmt.Sprintf("Alarm updated from %s to %s", t.From, t.To), Data: data}
+}
+
+// mostHistory bounds HistoryData, as CloudWatch does.
+const mostHistory = 4_095

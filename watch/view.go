@@ -1,0 +1,160 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A View is an alarm and how it stands.
+type View struct {
+	Alarm
+	State  State
+	Number int       // of the last transition; 0: none yet
+	Since  time.Time // of that transition, or of the definition
+	Reason string
+	Data   json.RawMessage
+
+	Fed      bool          // a sample ever arrived, of a presence alarm; else one is in the window
+	Arrived  time.Time     // last arrival, of a presence alarm; zero: none yet
+	Heard    time.Time     // since when a sample would have been heard: listening, and no sign of life was refused
+	Silent   bool          // a presence alarm that would fire now
+	Overdue  bool          // a presence alarm whose push is late
+	LeftOut  bool          // of the counts of storms
+	Usual    time.Duration // interval of its pushes, of a presence alarm
+	NextLook time.Time     // zero: with the next sample
+	Instance string        // InstanceId of the newest sample that had one
+	Mixed    bool          // samples of several instances came, within the range or the silence
+	Points   []Datapoint   // of the range, newest first, with Count 0 where missing; none of a presence alarm
+}
+
+// AlarmQuery asks for alarms of a caller's project; an operator's, of Project,
+// or of all.
+type AlarmQuery struct {
+	Project      string
+	Names        []string // empty: all
+	Prefix       string   // of names
+	State        State    // empty: any
+	ActionPrefix string   // of an action of any state
+	After        View     // from the page before: only the Project and Name are read
+	Limit        int      // 0: all
+}
+
+// Alarms lists alarms by project and name.
+func (e *Engine) Alarms(now time.Time, c Caller, q AlarmQuery) []View {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var found []*entry
+	for _, p := range e.seen(c, q.Project) {
+		if len(q.Names) > 0 {
+			for _, name := range slices.Compact(slices.Sorted(slices.Values(q.Names))) {
+				if en := p.alarms[name]; en != nil && q.matches(en) {
+					found = append(found, en)
+				}
+			}
+			continue
+		}
+		for _, en := range p.alarms {
+			if q.matches(en) {
+				found = append(found, en)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.project.id, b.project.id), cmp.Compare(a.alarm.Name, b.alarm.Name))
+	})
+	if q.Limit > 0 {
+		found = found[:min(q.Limit, len(found))]
+	}
+	views := make([]View, len(found))
+	for i, en := range found {
+		views[i] = e.view(en, now)
+	}
+	return views
+}
+
+func (q *AlarmQuery) matches(en *entry) bool {
+	a := en.alarm
+	if after := q.After; after.Name != "" && cmp.Or(cmp.Compare(a.Project, after.Project), cmp.Compare(a.Name, after.Name)) <= 0 {
+		return false
+	}
+	return strings.HasPrefix(a.Name, q.Prefix) && (q.State == "" || q.State == en.state) &&
+		(q.ActionPrefix == "" || slices.ContainsFunc(slices.Concat(a.OnAlarm, a.OnOK, a.OnNoData), func(action string) bool {
+			return strings.HasPrefix(action, q.ActionPrefix)
+		}))
+}
+
+// View returns an alarm by name.
+func (e *Engine) View(now time.Time, project, name string) (View, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.projects[project]; p != nil {
+		if en := p.alarms[name]; en != nil {
+			return e.view(en, now), true
+		}
+	}
+	return View{}, false
+}
+
+// ViewID returns an alarm by its ID.
+func (e *Engine) ViewID(now time.Time, id int64) (View, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if en := e.byID[id]; en != nil {
+		return e.view(en, now), true
+	}
+	return View{}, false
+}
+
+// Events returns a page of the history of a caller's project; an operator's is
+// of the query's.
+func (e *Engine) Events(ctx context.Context, c Caller, q EventQuery) ([]Event, string, error) {
+	if c.Role != Operator {
+		q.Project = c.Project
+	}
+	return e.Store.Events(ctx, q)
+}
+
+func (e *Engine) view(en *entry, now time.Time) View {
+	v := View{
+		Alarm: *en.alarm, State: en.state, Number: en.number, Since: en.alarm.Created, Reason: en.reason, Data: en.data,
+		LeftOut: en.leftOut, Overdue: en.overdue, Instance: en.instance, NextLook: e.wall(en.next, now),
+	}
+	if en.number > 0 {
+		v.Since = time.Unix(0, en.since)
+	}
+	at := e.instant(now)
+	within := time.Duration(en.rule.r) * en.rule.period
+	v.Heard = e.listenedSince(now)
+	if en.rule.presence {
+		h := e.listened(en)
+		within = en.rule.silence
+		v.Fed, v.Usual, v.Heard, v.Silent = h.fed, en.usual, e.wall(h.from, now), at >= en.rule.silentAt(h)
+		if h.fed {
+			v.Arrived = e.wall(h.last, now)
+		}
+	} else {
+		v.Points = en.rule.periods(en.window, now)
+		v.Fed = len(en.window.buckets) > 0
+	}
+	v.Mixed = en.mixed != 0 && at-en.mixed < instant(within)
+	return v
+}
+
+// periods are those of the range, newest first.
+func (r *rule) periods(w *window, now time.Time) []Datapoint {
+	per := int64(r.period / r.width)
+	end := bucketAt(now, r.width) + 1
+	all := make([]Datapoint, min(r.r, mostPeriods))
+	for i := range all {
+		from := end - int64(i+1)*per
+		all[i] = Datapoint{Time: time.Unix(0, from*int64(r.width)), Stat: w.between(uint32(from), uint32(from+per))}
+	}
+	return all
+}
+
+// mostPeriods bounds those of a View.
+const mostPeriods = 100
