@@ -121,8 +121,9 @@ func clean(s string, limit int) string {
 	return s + "..."
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+// RetryAfter reads the header of that name, seconds or a date: how long to
+// wait; 0 without.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if n, err := strconv.Atoi(v); err == nil && n > 0 {
 		return time.Duration(min(n, 1<<20)) * time.Second

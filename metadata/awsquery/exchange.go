@@ -53,7 +53,7 @@ func (x Exchange) Do(ctx context.Context, u *url.URL, build func(context.Context
 		}
 		if !a.redirects() {
 			e := ParseError(a.Status, a.Body)
-			e.RetryAfter = retryAfter(a.Header, time.Now())
+			e.RetryAfter = RetryAfter(a.Header, time.Now())
 			return a, e
 		}
 		if u, err = follow(u, a.Header.Get("Location")); err != nil {

@@ -12,3 +12,243 @@
 // Messages (webhooks, Heat's signal URLs, notices to the operator) only tell;
 // rough actions touch machines, and pass gates and budgets first.
 package outbox
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// Limits on what is under way at once. A slow receiver takes the places of
+// its endpoint, a busy project those of the project, and leaves the others.
+const (
+	messages           = 64
+	messagesOfEndpoint = 4
+	messagesOfProject  = 16
+	roughs             = 64
+
+	page     = 5000             // rows looked at in one transaction
+	lease    = 60 * time.Second // of a claim, renewed at a third of it
+	deferral = 2 * time.Second  // of a row for which there is no place
+	pause    = time.Second      // between looks at the store, if nobody wakes us
+	grace    = 10 * time.Second // for what is under way when the server stops
+)
+
+// Options are what an outbox works with. Store and Log must be set.
+type Options struct {
+	Store   Store
+	Actions map[Kind]Action // a kind that is missing here is refused
+	Log     *slog.Logger
+	Gates   Gates
+
+	DryRun     bool          // rough actions are refused, messages say that it is one
+	RetryFor   time.Duration // calls to the cloud
+	MessageFor time.Duration // how long a message is retried
+	Owner      string        // of claims: differs between processes
+}
+
+// An Outbox works on the rows of its store. Its methods may be called at once.
+type Outbox struct {
+	Options
+	wake     chan struct{}
+	breakers breakers
+
+	begin sync.Mutex // held from the last look at budgets until acting is written
+
+	mu    sync.Mutex
+	busy  map[string]*work // by key
+	count map[string]int   // of messages under way, by endpoint and by project
+	wg    sync.WaitGroup
+}
+
+// New returns an outbox that does nothing until Run.
+func New(o Options) *Outbox {
+	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}}
+}
+
+// Wake says that there may be new rows. It never waits.
+func (o *Outbox) Wake() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx is done, and then waits for what is under way, but not
+// long: what is cut off then is looked at by the next Run. Claims that a dead
+// process left end first. The error is the store's, if those cannot be ended.
+func (o *Outbox) Run(ctx context.Context) error {
+	if err := o.Store.Release(ctx); err != nil {
+		return fmt.Errorf("end the claims of before: %w", err)
+	}
+	working, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	last := time.Now()
+	for ctx.Err() == nil {
+		now := time.Now()
+		o.followClock(ctx, last, now)
+		last = now
+		more, err := o.pass(ctx, working, now)
+		if err != nil && ctx.Err() == nil {
+			o.Log.Error("outbox cannot be read or written", "err", err)
+		}
+		if more && err == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-o.wake:
+		case <-time.After(pause):
+		}
+	}
+	return o.stop(working, cut)
+}
+
+// followClock makes all held rows due when the wall clock was set: their times
+// mean nothing any more.
+func (o *Outbox) followClock(ctx context.Context, last, now time.Time) {
+	step := now.Round(0).Sub(last.Round(0)) - now.Sub(last)
+	if step.Abs() < 2*time.Second {
+		return
+	}
+	if err := o.Store.Rouse(ctx, "", now); err != nil {
+		o.Log.Error("outbox cannot follow the clock", "step", step, "err", err)
+	}
+}
+
+// stop waits for what is under way, cuts it off after the grace, and gives
+// back what is still claimed.
+func (o *Outbox) stop(ctx context.Context, cut context.CancelCauseFunc) error {
+	ended := make(chan struct{})
+	go func() { o.wg.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(grace):
+		cut(errStopping)
+		<-ended
+	}
+	return o.Store.Release(context.WithoutCancel(ctx))
+}
+
+// pass looks once at what is due: what gates hold is written down in one
+// transaction, what may go is claimed and begun. It says whether more is due.
+func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, err error) {
+	rows, err := o.Store.Due(ctx, now, page)
+	if err != nil {
+		return false, err
+	}
+	look, err := o.lookout(ctx, now)
+	if err != nil {
+		return false, err
+	}
+	var changes []Change
+	moved := len(rows) == page
+	for i := range rows {
+		change, err := o.take(ctx, working, look, &rows[i])
+		if err != nil {
+			return false, err
+		}
+		changes = append(changes, change...)
+	}
+	if len(changes) == 0 {
+		return false, nil
+	}
+	if _, err := o.Store.Update(ctx, changes...); err != nil {
+		return false, err
+	}
+	o.logEvents(changes)
+	return moved, nil
+}
+
+// take begins a row that is due, or returns why not as changes.
+func (o *Outbox) take(ctx, working context.Context, look *lookout, r *Row) ([]Change, error) {
+	if !r.Status.InFlight() {
+		answer, err := look.ask(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if answer.Verdict != pass {
+			return o.answered(look.now, *r, answer), nil
+		}
+	}
+	w := &work{o: o, action: o.Actions[r.kind()], places: places(r)}
+	if !o.reserve(r, w) {
+		if r.Status.InFlight() {
+			return nil, nil
+		}
+		held := *r
+		held.Next = look.now.Add(deferral)
+		return []Change{{Row: held, Owner: r.Claim}}, nil
+	}
+	claimed, ok, err := o.Store.Claim(ctx, r.Key, o.Owner, look.now, look.now.Add(lease))
+	if err != nil || !ok {
+		o.leave(r.Key, w)
+		return nil, err
+	}
+	w.row = claimed
+	o.wg.Go(func() {
+		w.run(working)
+		o.leave(claimed.Key, w)
+		o.Wake()
+	})
+	return nil, nil
+}
+
+// places are the names under which a row takes a place, and how many there
+// are of each.
+func places(r *Row) map[string]int {
+	if r.Rough {
+		return map[string]int{"rough": roughs}
+	}
+	return map[string]int{
+		"messages":                   messages,
+		"project " + r.Project:       messagesOfProject,
+		"at " + endpointOf(r.Action): messagesOfEndpoint,
+	}
+}
+
+func (o *Outbox) reserve(r *Row, w *work) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.busy[r.Key] != nil {
+		return false
+	}
+	for name, limit := range w.places {
+		if o.count[name] >= limit {
+			return false
+		}
+	}
+	for name := range w.places {
+		o.count[name]++
+	}
+	o.busy[r.Key] = w
+	return true
+}
+
+func (o *Outbox) leave(key string, w *work) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.busy, key)
+	for name := range w.places {
+		if o.count[name]--; o.count[name] == 0 {
+			delete(o.count, name)
+		}
+	}
+}
+
+// logEvents writes a line for each entry of the history.
+func (o *Outbox) logEvents(changes []Change) {
+	for _, c := range changes {
+		for _, e := range c.Events {
+			o.log(e)
+		}
+	}
+}
+
+func (o *Outbox) log(e watch.Event) {
+	o.Log.Info("action", "kind", e.Kind, "project", e.Project, "alarm", e.Alarm, "target", e.Target, "key", e.Key, "summary", e.Summary)
+}

@@ -54,10 +54,10 @@ type Row struct {
 	Lease  time.Time // when the claim ends by itself
 	Began  time.Time // when it was first acting; zero: never
 
-	Gate   string    // that holds or refused it: g1 to g10; empty: none
-	Reason string    // for people: what Gate or the last failure said
-	Since  time.Time // when Gate began to say so
-	Told   bool      // the operator was told of this hold
+	Gate  string    // that holds or refused it: g1 to g10; empty: none
+	Why   string    // for people: what Gate or the last failure said
+	Since time.Time // when Gate began to say so
+	Told  bool      // the operator was told of this hold
 
 	Tries    int             // how often acting failed
 	Baseline json.RawMessage // what looked saw; what the action itself keeps
@@ -112,4 +112,15 @@ func (r *Row) note(s Step) {
 	if len(r.Steps) > keptSteps {
 		r.Steps = append(r.Steps[:keptSteps/2:keptSteps/2], r.Steps[len(r.Steps)-keptSteps/2:]...)
 	}
+}
+
+// kind is what the row's action does; empty: nobody knows.
+func (r *Row) kind() Kind {
+	n, _ := ParseName(r.Action)
+	return n.Kind
+}
+
+// noAction says that a name is understood, but nothing here does it.
+func noAction(action string) string {
+	return fmt.Sprintf("nothing here can do %s: it needs what [openstack] configures", Shown(action))
 }

@@ -15,7 +15,8 @@ type Store interface {
 	// Due returns at most n rows that have not ended, whose Next is not after
 	// now, and that nobody claims or whose lease is over. Rows in flight come
 	// first, then the earliest Next. A message is not due while an earlier
-	// message of its alarm has not ended: one of a smaller (Number, Repeat).
+	// message of its alarm has not ended: one of a smaller (Number, Repeat);
+	// rows with a Notice are in no order.
 	Due(ctx context.Context, now time.Time, n int) ([]Row, error)
 
 	// Claim gives a row that is due to an owner until a time, and returns it
@@ -51,6 +52,9 @@ type Store interface {
 	Suspend(ctx context.Context, s Suspension, e watch.Event) (Suspension, error)
 	Resume(ctx context.Context, ids []int64, e watch.Event) error
 	Suspensions(ctx context.Context, now time.Time) ([]Suspension, error)
+
+	// Events is that of watch.Store.
+	Events(ctx context.Context, q watch.EventQuery) ([]watch.Event, string, error)
 }
 
 // A Change is what Update writes of one row.

@@ -26,3 +26,35 @@ type Suspension struct {
 	Since   time.Time
 	Until   time.Time // zero: until resumed
 }
+
+// covers says that a suspension holds a row.
+func (s Suspension) covers(r *Row) bool {
+	if s.Scope != OfProject && s.Project != "" && s.Project != r.Project {
+		return false
+	}
+	switch s.Scope {
+	case OfAll:
+		return true
+	case OfProject:
+		return s.Name == r.Project
+	case OfAlarm:
+		return s.Name == r.Alarm
+	case OfTarget:
+		return s.Name == r.Object
+	case OfStack:
+		return s.Name == r.Stack
+	}
+	return false
+}
+
+// hold is what g1 says of a suspended row.
+func (s Suspension) hold() Reply {
+	cause := "suspended by " + s.Owner
+	if s.Reason != "" {
+		cause += " (" + s.Reason + ")"
+	}
+	if !s.Until.IsZero() {
+		cause += " until " + s.Until.UTC().Format(time.RFC3339)
+	}
+	return Reply{Gate: "g1", Verdict: hold, Cause: cause, Until: s.Until}
+}

@@ -1,0 +1,99 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A Budget is how many actions may begin in a time.
+type Budget struct {
+	Count int
+	In    time.Duration
+}
+
+// Gates are the bounds that gates know.
+type Gates struct {
+	StormCount       int           // a storm is of more overdue guests than this
+	StormShare       float64       // and of this share of all guests
+	StormShareDomain float64       // or of one project's or zone's
+	BootGrace        time.Duration // of a server after an action
+	FirstBoot        time.Duration // of a server that was never heard
+	PerTarget        []Budget
+	PerStack         []Budget
+	PerProject       int // at once
+	All              int // at once
+	Rate             Budget
+	HoldFor          time.Duration // after which the operator is told of a hold
+}
+
+// DefaultGates are those of a server that is not told others.
+func DefaultGates() Gates {
+	return Gates{
+		StormCount: 2, StormShare: 0.2, StormShareDomain: 0.5,
+		BootGrace: 5 * time.Minute, FirstBoot: 20 * time.Minute,
+		PerTarget:  []Budget{{3, time.Hour}, {6, 24 * time.Hour}},
+		PerStack:   []Budget{{5, time.Hour}},
+		PerProject: 10, All: 50, Rate: Budget{1, time.Second},
+		HoldFor: time.Hour,
+	}
+}
+
+// budgets is g5. It counts what the history holds, over time that slides, so
+// that a restart of the server gives nobody a new budget.
+func (l *lookout) budgets(ctx context.Context, r *Row) (Reply, error) {
+	g := l.o.Gates
+	for _, b := range g.PerTarget {
+		spent, _, err := l.spent(ctx, r, b, TallyQuery{Object: r.Object})
+		if err != nil {
+			return Reply{}, err
+		}
+		if spent {
+			return Reply{Gate: "g5", Verdict: refuse, Tell: true,
+				Cause: fmt.Sprintf("%s had %d actions within %s already", r.Object, b.Count, b.In)}, nil
+		}
+	}
+	for _, b := range g.PerStack {
+		if r.Stack == "" {
+			break
+		}
+		if spent, until, err := l.spent(ctx, r, b, TallyQuery{Project: r.Project, Stack: r.Stack}); err != nil || spent {
+			return Reply{Gate: "g5", Verdict: hold, Until: until,
+				Cause: fmt.Sprintf("stack %s had %d actions within %s already", r.Stack, b.Count, b.In)}, err
+		}
+	}
+	return l.atOnce(ctx, r)
+}
+
+// spent says whether a budget is, and when the oldest of its actions is old
+// enough to count no more.
+func (l *lookout) spent(ctx context.Context, r *Row, b Budget, q TallyQuery) (bool, time.Time, error) {
+	q.Since, q.Except = l.now.Add(-b.In), r.Key
+	t, err := l.o.Store.Tally(ctx, q)
+	return b.Count > 0 && t.Begun >= b.Count, t.Oldest.Add(b.In), err
+}
+
+// atOnce bounds what is under way, and how fast it begins.
+func (l *lookout) atOnce(ctx context.Context, r *Row) (Reply, error) {
+	g := l.o.Gates
+	project, err := l.o.Store.Tally(ctx, TallyQuery{Project: r.Project, Since: l.now, Except: r.Key})
+	if err != nil {
+		return Reply{}, err
+	}
+	if g.PerProject > 0 && project.InFlight >= g.PerProject {
+		return Reply{Gate: "g5", Verdict: hold, Until: l.now.Add(deferral),
+			Cause: fmt.Sprintf("%d actions of the project are under way", g.PerProject)}, nil
+	}
+	all, err := l.o.Store.Tally(ctx, TallyQuery{Since: l.now.Add(-g.Rate.In), Except: r.Key})
+	switch {
+	case err != nil:
+		return Reply{}, err
+	case g.All > 0 && all.InFlight >= g.All:
+		return Reply{Gate: "g5", Verdict: hold, Until: l.now.Add(deferral),
+			Cause: fmt.Sprintf("%d actions are under way", g.All)}, nil
+	case g.Rate.Count > 0 && all.Begun >= g.Rate.Count:
+		return Reply{Gate: "g5", Verdict: hold, Until: all.Oldest.Add(g.Rate.In),
+			Cause: fmt.Sprintf("no more than %d actions begin within %s", g.Rate.Count, g.Rate.In)}, nil
+	}
+	return Reply{}, nil
+}

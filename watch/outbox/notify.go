@@ -1,0 +1,106 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// Operator sends cfnwatch:notify to the operator's own webhooks.
+type Operator struct {
+	Post *Post
+	URLs []string
+}
+
+// Look has nothing to ask.
+func (n *Operator) Look(context.Context, Row) (Sight, error) { return Sight{}, nil }
+
+// Verify has nothing to ask.
+func (n *Operator) Verify(context.Context, Row) (Sight, error) { return Sight{}, nil }
+
+// Act posts to each webhook that has not got it yet.
+func (n *Operator) Act(ctx context.Context, r Row) (Answer, error) {
+	var got []string
+	if len(r.Baseline) > 0 {
+		if err := json.Unmarshal(r.Baseline, &got); err != nil {
+			got = nil
+		}
+	}
+	var a Answer
+	var failures []error
+	for _, text := range n.URLs {
+		id := shortHash(text)
+		if slices.Contains(got, id) {
+			continue
+		}
+		answer, err := n.one(ctx, r, text)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", Shown(text), err))
+			continue
+		}
+		got = append(got, id)
+		a = answer
+	}
+	a.Baseline, _ = json.Marshal(got)
+	return a, together(failures)
+}
+
+func (n *Operator) one(ctx context.Context, r Row, text string) (Answer, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return Answer{}, errors.New("the URL cannot be read")
+	}
+	r.Action, r.Origin = text, watch.FromRules
+	return n.Post.post(ctx, r, u, r.Key)
+}
+
+// together is one failure of several: as long as one may pass, all are tried
+// again.
+func together(failures []error) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	f := &Failure{Err: errors.Join(failures...)}
+	for _, err := range failures {
+		if one := failureOf(err); one.Fate == Again {
+			f.Fate, f.After = Again, max(f.After, one.After)
+		}
+	}
+	return f
+}
+
+func shortHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
+}
+
+// tell is a row that tells the operator of another, once for each kind of
+// news; none where nobody is to be told, or the other is such a row itself.
+func (o *Outbox) tell(r Row, news string, now time.Time, text string) []Change {
+	n, err := ParseName(r.Action)
+	if o.Actions[Notify] == nil || r.Notice != "" || err == nil && n.Kind == Notify {
+		return nil
+	}
+	notice := Row{
+		Key: "notice|" + news + "|" + r.Key, Wanted: r.Wanted, Born: now, Status: Wanted, Next: now,
+		Notice: Shown(r.Action) + ": " + text,
+	}
+	notice.Action = prefix + string(Notify)
+	return []Change{{Row: notice, New: true}}
+}
+
+// tellOfEnd tells the operator of an end that is not what was wanted.
+func (o *Outbox) tellOfEnd(r Row) []Change {
+	if r.Status == Done || r.Status == Refused && !r.Rough {
+		return nil
+	}
+	return o.tell(r, string(r.Status), time.Now(), string(r.Status)+": "+r.Why)
+}
