@@ -41,6 +41,11 @@ func (e *Engine) setOverdue(en *entry, overdue bool) {
 		return
 	}
 	en.overdue = overdue
+	if overdue {
+		e.late[en] = struct{}{}
+	} else {
+		delete(e.late, en)
+	}
 	if en.leftOut {
 		return
 	}

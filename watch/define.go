@@ -81,6 +81,7 @@ func (e *Engine) settle(a *Alarm, now time.Time) {
 	}
 	old, oldRule := en.alarm, en.rule
 	e.removeRoute(en)
+	e.totals.count(en, -1)
 	if old.Origin == FromAPI {
 		en.project.api--
 	}
@@ -95,6 +96,7 @@ func (e *Engine) settle(a *Alarm, now time.Time) {
 	}
 	e.unshare(oldRule)
 	e.addRoute(en)
+	e.totals.count(en, 1)
 	e.begin(en, now)
 	e.keepWindow(en)
 }

@@ -12,14 +12,15 @@ import (
 
 // Options are what an Engine is made of. The zero value works, in memory.
 type Options struct {
-	Store            Store         // nil: a Memory
-	Log              *slog.Logger  // nil: none
-	AlarmsPerProject int           // 0: 10,000; rules and stacks are not counted
-	SeriesPerProject int           // metrics kept for people; 0: 1,000
-	Series           int           // of all projects; 0: 20,000
-	Retention        time.Duration // of those metrics; 0: 3 h
-	FlushEvery       time.Duration // of changed windows; 0: 10 s
-	OnBatch          func(Batch)   // called once a batch of Run or SetState is durable; it must not wait; nil: nobody
+	Store            Store                   // nil: a Memory
+	Log              *slog.Logger            // nil: none
+	AlarmsPerProject int                     // 0: 10,000; rules and stacks are not counted
+	SeriesPerProject int                     // metrics kept for people; 0: 1,000
+	Series           int                     // of all projects; 0: 20,000
+	Retention        time.Duration           // of those metrics; 0: 3 h
+	FlushEvery       time.Duration           // of changed windows; 0: 10 s
+	OnTick           func(TickResult, error) // called by Run after each tick; nil: nobody
+	OnBatch          func(Batch)             // called once a batch of Run or SetState is durable; it must not wait; nil: nobody
 
 	// Monotonic reads the clock that nobody sets, as the time since any fixed
 	// moment. nil: that in the time itself, as time.Now gives it. For tests of
@@ -53,10 +54,13 @@ type Engine struct {
 	keys     map[string]*key
 	rules    map[rule]*sharedRule
 	looks    looks
-	dirty    []*entry // to be looked at in the next tick
-	changed  []*entry // windows, since the last flush
-	heard    []*entry // arrivals, since the last flush of those
-	series   int      // of all projects
+	late     map[*entry]struct{} // those that are overdue
+	totals   Totals
+	newFed   map[string][]int64 // access keys and alarms they fed first, to be flushed
+	dirty    []*entry           // to be looked at in the next tick
+	changed  []*entry           // windows, since the last flush
+	heard    []*entry           // arrivals, since the last flush of those
+	series   int                // of all projects
 	hearing  hearing
 	storms   storms
 	told     []Event // to be stored with the next batch
@@ -95,7 +99,7 @@ type entry struct {
 	window   *window // of any other
 	instance string  // InstanceId of the newest sample that had one
 	mixed    instant // when it last was another than before
-	key      *key    // that fed it last
+	keys     []*key  // that fed it; the first, lately
 
 	next  instant // look, in the heap at index
 	index int
@@ -139,6 +143,8 @@ func New(o Options) *Engine {
 		keys:     map[string]*key{},
 		rules:    map[rule]*sharedRule{},
 		misroute: map[misrouteKey]*Misroute{},
+		late:     map[*entry]struct{}{},
+		newFed:   map[string][]int64{},
 	}
 }
 
@@ -163,13 +169,18 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 	e.hearing = hearing{since: e.instant(now), wall: wallOf(now), tick: e.instant(now)}
 	err := e.Store.Load(ctx, func(a Alarm, k Kept) error {
 		en := e.insert(&a)
-		if err := en.restore(k); err != nil {
+		e.totals.count(en, -1)
+		if err := en.restore(k, now); err != nil {
 			return fmt.Errorf("load alarm %s of project %s: %w", a.Name, a.Project, err)
 		}
+		e.totals.count(en, 1)
 		e.begin(en, now)
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := e.loadFed(ctx); err != nil {
 		return err
 	}
 	e.tell(now, Event{Kind: Deafness, Summary: "started, and listens from now"})
@@ -218,6 +229,9 @@ func (e *Engine) Run(ctx context.Context) {
 func (e *Engine) tickAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		res, err := e.Tick(ctx, time.Now())
+		if e.OnTick != nil {
+			e.OnTick(res, err)
+		}
 		if err != nil {
 			e.Log.Error("no state changes while the store does not take them", "err", err)
 			return
@@ -258,12 +272,14 @@ func (e *Engine) insert(a *Alarm) *entry {
 		p.api++
 	}
 	e.addRoute(en)
+	e.totals.count(en, 1)
 	return en
 }
 
 // remove takes an alarm's place away.
 func (e *Engine) remove(en *entry) {
 	e.removeRoute(en)
+	e.totals.count(en, -1)
 	e.setOverdue(en, false)
 	e.alive(en, -1)
 	e.unshare(en.rule)
@@ -273,8 +289,10 @@ func (e *Engine) remove(en *entry) {
 	if en.alarm.Origin == FromAPI {
 		en.project.api--
 	}
-	for _, k := range e.keys {
-		delete(k.alarms, en)
+	for _, k := range en.keys {
+		if delete(k.alarms, en); len(k.alarms) == 0 {
+			delete(e.keys, k.access)
+		}
 	}
 	en.gone = true
 	e.dropProject(en.project)

@@ -41,8 +41,12 @@ func (e *Engine) Flush(ctx context.Context, now time.Time) error {
 	}
 	if passed := now.Sub(e.arrivals); passed >= arrivalsEvery || passed < 0 {
 		entries, e.heard, e.arrivals = append(entries, e.heard...), nil, now
+		e.expireMetrics(now)
 	}
 	e.mu.Unlock()
+	if len(entries) == 0 {
+		return nil
+	}
 	return e.flush(ctx, entries, now)
 }
 
@@ -56,20 +60,29 @@ func (e *Engine) FlushAll(ctx context.Context, now time.Time) error {
 }
 
 func (e *Engine) flush(ctx context.Context, entries []*entry, now time.Time) error {
+	if err := e.saveFed(ctx); err != nil {
+		e.unflushed(entries)
+		return err
+	}
 	for len(entries) > 0 {
 		piece := entries[:min(flushPiece, len(entries))]
 		if err := e.flushPiece(ctx, piece, now); err != nil {
-			e.mu.Lock()
-			for _, en := range entries { // again with the next
-				en.changed, en.heard = false, false
-				e.keepWindow(en)
-			}
-			e.mu.Unlock()
+			e.unflushed(entries)
 			return fmt.Errorf("flush %d windows: %w", len(piece), err)
 		}
 		entries = entries[len(piece):]
 	}
 	return nil
+}
+
+// unflushed has entries flushed with the next.
+func (e *Engine) unflushed(entries []*entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, en := range entries {
+		en.changed, en.heard = false, false
+		e.keepWindow(en)
+	}
 }
 
 func (e *Engine) flushPiece(ctx context.Context, piece []*entry, now time.Time) error {
@@ -109,7 +122,7 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 }
 
 // restore sets what the store kept.
-func (en *entry) restore(k Kept) error {
+func (en *entry) restore(k Kept, now time.Time) error {
 	if k.State != "" {
 		en.state, en.number, en.reason, en.data = k.State, k.Number, k.Reason, k.Data
 	}
@@ -117,7 +130,7 @@ func (en *entry) restore(k Kept) error {
 		en.since = k.Since.UnixNano()
 	}
 	if en.repeats() { // those missed while the server was away are not made up for
-		en.repeated = int(time.Since(k.Since) / en.alarm.Repeat)
+		en.repeated = int(now.Sub(k.Since) / en.alarm.Repeat)
 	}
 	var p packed
 	if len(k.Window) > 0 {
@@ -147,4 +160,41 @@ func (en *entry) restore(k Kept) error {
 		en.beats.arrivals = p.window
 	}
 	return nil
+}
+
+// loadFed restores which key fed which alarms.
+func (e *Engine) loadFed(ctx context.Context) error {
+	fed, err := e.Store.LoadFed(ctx)
+	if err != nil {
+		return err
+	}
+	for access, ids := range fed {
+		for _, id := range ids {
+			if en := e.byID[id]; en != nil {
+				e.pair(e.keyOf(access), en)
+			}
+		}
+	}
+	return nil
+}
+
+// saveFed stores which key fed which alarms, as far as that is new.
+func (e *Engine) saveFed(ctx context.Context) error {
+	e.mu.Lock()
+	fed := e.newFed
+	e.newFed = map[string][]int64{}
+	e.mu.Unlock()
+	if len(fed) == 0 {
+		return nil
+	}
+	err := e.Store.SaveFed(ctx, fed)
+	if err == nil {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for access, ids := range fed {
+		e.newFed[access] = append(ids, e.newFed[access]...)
+	}
+	return fmt.Errorf("store which alarms keys fed: %w", err)
 }

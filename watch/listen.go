@@ -60,10 +60,8 @@ func (e *Engine) Deaf(now time.Time, cause string) {
 
 func (e *Engine) deafen(from instant, now time.Time, cause string) {
 	e.hearing.deafen(from, e.instant(now))
-	for _, p := range e.projects {
-		for _, en := range p.alarms {
-			e.setOverdue(en, false)
-		}
+	for en := range e.late {
+		e.setOverdue(en, false)
 	}
 	e.tell(now, Event{Kind: Deafness, Summary: "listens anew: " + cause})
 	e.Log.Warn("could not hear", "cause", cause)

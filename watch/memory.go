@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -14,12 +15,15 @@ type Memory struct {
 	last   int64
 	alarms map[int64]Alarm
 	kept   map[int64]Kept
+	fed    map[string][]int64
 	wanted []Wanted
 	events []Event
 }
 
 // NewMemory returns an empty Memory.
-func NewMemory() *Memory { return &Memory{alarms: map[int64]Alarm{}, kept: map[int64]Kept{}} }
+func NewMemory() *Memory {
+	return &Memory{alarms: map[int64]Alarm{}, kept: map[int64]Kept{}, fed: map[string][]int64{}}
+}
 
 // PutAlarm stores a definition.
 func (m *Memory) PutAlarm(_ context.Context, a Alarm, events []Event) (Alarm, error) {
@@ -72,6 +76,23 @@ func (m *Memory) Flush(_ context.Context, kept []Kept) error {
 		}
 	}
 	return nil
+}
+
+// SaveFed adds alarms to those that keys have fed.
+func (m *Memory) SaveFed(_ context.Context, fed map[string][]int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for access, ids := range fed {
+		m.fed[access] = append(m.fed[access], ids...)
+	}
+	return nil
+}
+
+// LoadFed returns the alarms that each key has fed.
+func (m *Memory) LoadFed(context.Context) (map[string][]int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.fed), nil
 }
 
 // Load calls f for each alarm.

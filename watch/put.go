@@ -174,14 +174,27 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 
 // remember notes that the key fed the alarm.
 func (p *push) remember(en *entry) {
-	if p.caller.Access == "" || en.key != nil && en.key == p.key {
+	if p.caller.Access == "" || p.key != nil && len(en.keys) > 0 && en.keys[0] == p.key {
 		return
 	}
 	if p.key == nil {
 		p.key = p.e.keyOf(p.caller.Access)
 	}
-	en.key = p.key
-	p.key.alarms[en] = struct{}{}
+	if p.e.pair(p.key, en) {
+		p.e.newFed[p.key.access] = append(p.e.newFed[p.key.access], en.alarm.ID)
+	}
+}
+
+// pair notes that a key feeds an alarm, and says whether that is new.
+func (e *Engine) pair(k *key, en *entry) bool {
+	if _, known := k.alarms[en]; known {
+		return false
+	}
+	k.alarms[en] = struct{}{}
+	en.keys = append(en.keys, k)
+	first, last := &en.keys[0], &en.keys[len(en.keys)-1]
+	*first, *last = *last, *first
+	return true
 }
 
 func (e *Engine) keyOf(access string) *key {
@@ -210,7 +223,9 @@ func (p *push) arrive(en *entry, s *Sample) {
 	e, h := p.e, &en.beats
 	first := !h.fed
 	if first {
+		e.totals.count(en, -1)
 		h.fed, en.urgent = true, true
+		e.totals.count(en, 1)
 		if en.rule.start == 0 {
 			h.from = max(h.from, p.at)
 		}

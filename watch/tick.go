@@ -14,8 +14,9 @@ const slice = 5_000
 // TickResult is what a tick did.
 type TickResult struct {
 	Looked int
-	Batch  Batch // what was stored
-	More   bool  // more is due: tick again at once
+	Batch  Batch         // what was stored
+	Late   time.Duration // by which the tick came later than a second after the one before
+	More   bool          // more is due: tick again at once
 }
 
 // A look is what one alarm comes to in a tick.
@@ -33,8 +34,8 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 	defer e.change.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.hear(now)
 	var res TickResult
+	res.Late = e.hear(now)
 	looks := e.judgeDue(now, &res)
 	told := e.told
 	e.told = nil
@@ -52,7 +53,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 			l.entry.pending = false
 			e.again(l.entry)
 		}
-		return TickResult{Looked: res.Looked}, fmt.Errorf("record %d state changes: %w", len(res.Batch.Transitions), err)
+		return TickResult{Looked: res.Looked, Late: res.Late}, fmt.Errorf("record %d state changes: %w", len(res.Batch.Transitions), err)
 	}
 	for _, l := range looks {
 		e.apply(l, now)
@@ -61,13 +62,14 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 }
 
 // hear finds out whether the server could hear since the last tick.
-func (e *Engine) hear(now time.Time) {
+func (e *Engine) hear(now time.Time) (late time.Duration) {
 	at, wall := e.instant(now), wallOf(now)
 	cause, stepped := e.hearing.heard(at, wall)
 	last := e.hearing.tick
 	e.hearing.tick, e.hearing.wall = max(last, at), wall
+	late = max(0, time.Duration(at-last)-tickEvery)
 	if cause == "" {
-		return
+		return late
 	}
 	e.deafen(last, now, cause)
 	if stepped { // the periods of all alarms are others now
@@ -77,6 +79,7 @@ func (e *Engine) hear(now time.Time) {
 			}
 		}
 	}
+	return late
 }
 
 // judgeDue judges a slice, and returns the alarms of which something is to be
@@ -237,7 +240,9 @@ func (e *Engine) apply(l look, now time.Time) {
 	}
 	t := l.change
 	e.Log.Info("state changed", "alarm", t.Alarm, "project", t.Project, "from", t.From, "to", t.To, "reason", t.Reason)
+	e.totals.count(en, -1)
 	en.enter(*t)
+	e.totals.count(en, 1)
 	e.looks.set(en, min(en.next, e.repeatAt(en, now)))
 }
 
