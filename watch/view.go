@@ -39,6 +39,8 @@ type AlarmQuery struct {
 	Prefix       string   // of names
 	State        State    // empty: any
 	ActionPrefix string   // of an action of any state
+	Namespace    string   // empty: any
+	Metric       string   // empty: any
 	After        View     // from the page before: only the Project and Name are read
 	Limit        int      // 0: all
 }
@@ -81,7 +83,7 @@ func (q *AlarmQuery) matches(en *entry) bool {
 	if after := q.After; after.Name != "" && cmp.Or(cmp.Compare(a.Project, after.Project), cmp.Compare(a.Name, after.Name)) <= 0 {
 		return false
 	}
-	return strings.HasPrefix(a.Name, q.Prefix) && (q.State == "" || q.State == en.state) &&
+	return strings.HasPrefix(a.Name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
 		(q.ActionPrefix == "" || slices.ContainsFunc(slices.Concat(a.OnAlarm, a.OnOK, a.OnNoData), func(action string) bool {
 			return strings.HasPrefix(action, q.ActionPrefix)
 		}))

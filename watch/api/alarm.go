@@ -1,0 +1,97 @@
+package api
+
+import (
+	"strings"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// A metricAlarm is MetricAlarm of the model, as answers show an alarm.
+type metricAlarm struct {
+	ActionsEnabled                     bool
+	AlarmActions                       list[string]
+	AlarmArn                           string
+	AlarmConfigurationUpdatedTimestamp *stamp
+	AlarmDescription                   string `json:",omitempty" xml:",omitempty"`
+	AlarmName                          string
+	ComparisonOperator                 string
+	DatapointsToAlarm                  int `json:",omitempty" xml:",omitempty"`
+	Dimensions                         list[dimension]
+	EvaluationPeriods                  int
+	InsufficientDataActions            list[string]
+	MetricName                         string `json:",omitempty" xml:",omitempty"`
+	Namespace                          string `json:",omitempty" xml:",omitempty"`
+	OKActions                          list[string]
+	Period                             int
+	StateReason                        string `json:",omitempty" xml:",omitempty"`
+	StateReasonData                    string `json:",omitempty" xml:",omitempty"`
+	StateTransitionedTimestamp         *stamp
+	StateUpdatedTimestamp              *stamp
+	StateValue                         string
+	Statistic                          string
+	Threshold                          float64
+	TreatMissingData                   string `json:",omitempty" xml:",omitempty"`
+	Unit                               string `json:",omitempty" xml:",omitempty"`
+}
+
+// shown is an alarm as its project's callers see it.
+func shown(v watch.View) metricAlarm {
+	a := v.Alarm
+	since := v.Since
+	if since.IsZero() {
+		since = a.Updated // it has been as it is from the begin
+	}
+	return metricAlarm{
+		ActionsEnabled:                     a.ActionsEnabled,
+		AlarmActions:                       listOf(a.OnAlarm),
+		AlarmArn:                           arn(a.Project, a.Name),
+		AlarmConfigurationUpdatedTimestamp: stampOf(a.Updated),
+		AlarmDescription:                   a.Description,
+		AlarmName:                          a.Name,
+		ComparisonOperator:                 string(a.Comparison),
+		DatapointsToAlarm:                  a.Datapoints,
+		Dimensions:                         shownDimensions(a.Dimensions),
+		EvaluationPeriods:                  a.Periods,
+		InsufficientDataActions:            listOf(a.OnNoData),
+		MetricName:                         a.Metric,
+		Namespace:                          a.Namespace,
+		OKActions:                          listOf(a.OnOK),
+		Period:                             int(a.Period / time.Second),
+		StateReason:                        v.Reason,
+		StateReasonData:                    string(v.Data),
+		StateTransitionedTimestamp:         stampOf(since),
+		StateUpdatedTimestamp:              stampOf(since),
+		StateValue:                         string(v.State),
+		Statistic:                          string(a.Statistic),
+		Threshold:                          a.Threshold,
+		TreatMissingData:                   string(a.Missing),
+		Unit:                               a.Unit,
+	}
+}
+
+func shownDimensions(dims []watch.Dimension) list[dimension] {
+	l := make(list[dimension], len(dims))
+	for i, d := range dims {
+		l[i] = dimension(d)
+	}
+	return l
+}
+
+// arnPrefix begins the ARN of an alarm. There is one region, and it has no name.
+const (
+	arnPrefix = "arn:aws:cloudwatch::"
+	arnAlarm  = ":alarm:"
+)
+
+func arn(project, name string) string { return arnPrefix + project + arnAlarm + name }
+
+// cutARN is the project and the name of the alarm that an ARN means; the
+// region in it may be any.
+func cutARN(s string) (project, name string, ok bool) {
+	parts := strings.SplitN(s, ":", 7)
+	if len(parts) != 7 || parts[0] != "arn" || parts[2] != "cloudwatch" || parts[5] != "alarm" || parts[6] == "" {
+		return "", "", false
+	}
+	return parts[4], parts[6], true
+}

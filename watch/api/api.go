@@ -1,0 +1,162 @@
+// Package api serves the CloudWatch API (version 2010-08-01) over HTTP in the
+// three protocols that its clients speak: AWS Query with XML answers, AWS JSON
+// 1.0, and Smithy RPC v2 with CBOR. Whatever the protocol, an action gets the
+// same request type, and its answer or error goes back in the protocol that
+// was asked in.
+//
+// Metrics and alarms live in the engine of package watch; who calls is package
+// auth's to say. Here are the wire forms, the limits on size and rate, and who
+// may ask for what.
+//
+// Forms and limits follow the CloudWatch API reference and the Smithy
+// specifications of awsQuery, awsJson1_0 and rpcv2Cbor with awsQueryCompatible.
+// The dimension AlarmName, which old Heat's alarm server read, names the alarm
+// that a datum is for.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/auth"
+)
+
+// Verify says who sends a request: (*auth.Verifier).Verify. body is what was
+// signed, arrived when the request came.
+type Verify func(ctx context.Context, r *http.Request, body []byte, arrived time.Time) (*auth.Pass, error)
+
+// Options of a Handler. The zero value of each is its default.
+type Options struct {
+	Log        *slog.Logger // nil: none
+	RatePerKey float64      // requests a second of one access key [200]
+	// May says what is wrong with an alarm's actions and target, for what its
+	// origin may ask for; nil lets all pass.
+	May func(watch.Alarm) error
+
+	BurstPerKey    int     // of them at once [1,000]
+	RatePerProject float64 // requests a second of all keys of a project [5,000]
+}
+
+// A Handler serves the API.
+type Handler struct {
+	engine *watch.Engine
+	verify Verify
+	log    *slog.Logger
+	may    func(watch.Alarm) error
+	rates  *rates
+	slots  chan struct{}
+}
+
+// New makes a Handler for an engine.
+func New(engine *watch.Engine, verify Verify, o Options) *Handler {
+	h := &Handler{engine: engine, verify: verify, log: o.Log, may: o.May, rates: newRates(o), slots: make(chan struct{}, slots)}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.may == nil {
+		h.may = func(watch.Alarm) error { return nil }
+	}
+	return h
+}
+
+// A call is one request on its way through the server.
+type call struct {
+	*http.Request
+	protocol protocol
+	id       string // that the client is told
+	name     string // of the action
+	arrived  time.Time
+	body     []byte // as it came, and then plain
+	caller   watch.Caller
+
+	throttled error // of a push that is over its rate
+	heard     bool  // the engine has had the samples of a push
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{Request: r, protocol: protocolOf(r), id: newID(), arrived: time.Now()}
+	out, done, err := h.serve(w, c)
+	if err != nil {
+		e := asError(err)
+		if e.Status >= http.StatusInternalServerError {
+			h.log.Error("request not served", "action", c.name, "project", c.caller.Project, "id", c.id, "err", err)
+		}
+		c.protocol.refuse(w, c.id, e)
+	} else {
+		c.protocol.answer(w, c.name, c.id, out)
+	}
+	done(err == nil)
+}
+
+// serve does what a request asks for. done is to be told, once the answer is
+// out, whether it was a success.
+func (h *Handler) serve(w http.ResponseWriter, c *call) (out any, done func(ok bool), err error) {
+	done = func(bool) {}
+	if !served(c.URL.Path) {
+		return nil, done, &Error{Status: 404, Code: "InvalidAction", Message: "nothing is here: the API is at / and at /v1"}
+	}
+	_, query := c.protocol.(queryProtocol)
+	if c.Method != http.MethodPost && (c.Method != http.MethodGet || !query) {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, done, &Error{Status: 405, Code: "InvalidAction", Message: "the method " + c.Method + " is not served: use POST"}
+	}
+	if c.body, err = readBody(w, c.Request); err != nil {
+		return nil, done, err
+	}
+	pass, err := h.verify(c.Context(), c.Request, c.body, c.arrived)
+	if err != nil {
+		if e, ok := errors.AsType[*auth.Error](err); ok && e.Access != "" && c.mayPush() {
+			h.engine.SignOfLife(c.arrived, e.Access)
+		}
+		return nil, done, err
+	}
+	c.caller = pass.Caller
+	out, err = h.do(c, pass)
+	return out, pass.Done, err
+}
+
+// do does what a verified request asks for. A push that is not taken is no
+// datum, and still a sign that its sender lives.
+func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
+	throttled := h.rates.take(c.caller, time.Now())
+	leave, err := h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if c.body, err = plain(c.Request, c.body); err != nil {
+		return nil, h.unheard(c, err)
+	}
+	if c.name, err = c.protocol.action(c.Request, c.body); err != nil {
+		return nil, err
+	}
+	a, err := actionOf(c.name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !a.allows(c.caller.Role):
+		return nil, denied(c)
+	case c.name != pushAction && throttled != nil:
+		return nil, throttled
+	case c.name != pushAction:
+		return a.do(h, c)
+	case pass.Replayed:
+		return &nothing{}, nil // done already, when it came first
+	}
+	c.throttled = throttled
+	out, err := a.do(h, c)
+	return out, h.unheard(c, err)
+}
+
+// unheard tells the engine of a push that failed.
+func (h *Handler) unheard(c *call, err error) error {
+	if err != nil && !c.heard && c.mayPush() {
+		h.engine.SignOfLife(c.arrived, c.caller.Access)
+	}
+	return err
+}

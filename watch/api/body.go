@@ -1,0 +1,71 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Limits of a body, in bytes.
+const (
+	maxBody  = 1 << 20 // as it comes
+	maxPlain = 8 << 20 // decompressed
+)
+
+// readBody reads a request's body as it comes, which is what is signed.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxBody {
+		return nil, tooLarge(maxBody, "")
+	}
+	var b bytes.Buffer
+	if r.ContentLength > 0 {
+		b.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge(maxBody, "")
+	}
+	if err != nil {
+		return nil, &Error{Status: 408, Code: "RequestTimeout", Message: "the body did not come whole and in time"}
+	}
+	return b.Bytes(), nil
+}
+
+func tooLarge(limit int, what string) *Error {
+	return &Error{Status: 413, Code: "RequestEntityTooLarge", Message: fmt.Sprintf("the body is larger than %d bytes%s", limit, what)}
+}
+
+// readers are kept: each holds some 40 KB.
+var readers sync.Pool
+
+// plain is a body without the encoding that its request names.
+func plain(r *http.Request, body []byte) ([]byte, error) {
+	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+	default:
+		return nil, &Error{Status: 415, Code: "UnsupportedMediaType", Message: "the only Content-Encoding taken is gzip"}
+	}
+	z, _ := readers.Get().(*gzip.Reader)
+	if z == nil {
+		z = new(gzip.Reader)
+	}
+	defer readers.Put(z)
+	if err := z.Reset(bytes.NewReader(body)); err != nil {
+		return nil, malformed("the body is not gzip")
+	}
+	text, err := io.ReadAll(io.LimitReader(z, maxPlain+1))
+	if err != nil {
+		return nil, malformed("the body is not gzip")
+	}
+	if len(text) > maxPlain {
+		return nil, tooLarge(maxPlain, " once decompressed")
+	}
+	return text, nil
+}
