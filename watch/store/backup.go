@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
+)
+
+// Backup writes a copy of the store, as it is at one moment, to a file with
+// mode 0600, replacing what is there; others read and write meanwhile. It can
+// take the place of a store. Windows are not in it.
+func (s *Store) Backup(ctx context.Context, file string) error {
+	return s.wrap("back up to "+file, backup(ctx, s.readers, file))
+}
+
+// backup copies a database by VACUUM INTO. The file is whole or not there.
+func backup(ctx context.Context, db *sql.DB, file string) (err error) {
+	dir := filepath.Dir(file)
+	// VACUUM INTO takes a file that is empty, and leaves its mode.
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(file)+"-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	defer tmp.Close()
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", tmp.Name()); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), file); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(dir)
+}

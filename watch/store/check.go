@@ -1,0 +1,86 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// check says what is wrong with the file of a store, which it only reads.
+func check(ctx context.Context, path string) error {
+	db, err := readOnly(path, 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := quickCheck(ctx, db); err != nil {
+		return explain(path, err)
+	}
+	switch current, newest, err := versions(ctx, db); {
+	case err != nil:
+		return explain(path, err)
+	case current > newest:
+		return &NewerError{path, current, newest}
+	}
+	return nil
+}
+
+// quickCheck reads a database whole (https://www.sqlite.org/pragma.html#pragma_quick_check).
+func quickCheck(ctx context.Context, db *sql.DB) error {
+	var found string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return errors.New(found)
+	}
+	return nil
+}
+
+// explain makes a DamagedError of what the file itself is to blame for, which
+// an error of the system that is around it is not.
+func explain(path string, err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL:
+			return fmt.Errorf("read the store %s: %w", path, err)
+		}
+	}
+	if ctxErr := errors.Join(context.Canceled, context.DeadlineExceeded); errors.Is(ctxErr, err) {
+		return err
+	}
+	return &DamagedError{path, strings.Join(strings.Fields(err.Error()), " ")}
+}
+
+// dropForeign sets aside what is beside a backup that was put in a store's
+// place: the log of another database, which SQLite would play into this one,
+// and windows whose alarms may be others now. The header tells: a backup says
+// that it has no write-ahead log, and the file of a store that was ever
+// opened that it has (https://www.sqlite.org/fileformat.html, offset 18).
+func dropForeign(path string, log *slog.Logger) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	header := make([]byte, 20)
+	if _, err := io.ReadFull(f, header); err != nil || !bytes.Equal(header[18:], []byte{1, 1}) {
+		return nil // what is no database is left to check
+	}
+	const why = "it belongs to the store that the backup replaced"
+	mark := asideMark()
+	return errors.Join(
+		setAside(path, mark, log, why, besides),
+		setAside(path+windowSuffix, mark, log, why, database),
+	)
+}

@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// A Key is an access key that the server issued.
+type Key struct {
+	Access  string
+	Secret  awsquery.Secret
+	Project string // whose alarms it may see or feed
+	Stack   string // root stack that it is bound to; empty: none
+	Role    watch.Role
+	Created time.Time
+	Expires time.Time // zero: never
+	Revoked time.Time // zero: it is not
+}
+
+// ErrNoKey says that no key has been issued with that id.
+var ErrNoKey = errors.New("no such access key was issued")
+
+const keyColumns = "access, secret, project, stack, role, created, expires, revoked"
+
+func readKey(r *row) Key {
+	return Key{r.text(), awsquery.Secret(r.text()), r.text(), r.text(), watch.Role(r.text()), r.time(), r.time(), r.time()}
+}
+
+// PutKey keeps a new key, durably. An id that is taken is an error.
+func (s *Store) PutKey(ctx context.Context, k Key) error {
+	err := write(ctx, s.writer, func(t *tx) error {
+		_, err := t.exec("INSERT INTO access_key ("+keyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			k.Access, string(k.Secret), k.Project, k.Stack, string(k.Role), nanos(k.Created), nanos(k.Expires), nanos(k.Revoked))
+		return err
+	})
+	return s.wrap("keep the key "+k.Access, err)
+}
+
+// RevokeKey marks a key as revoked at a time, durably; one that was revoked
+// before stays so. The error is ErrNoKey when there is none.
+func (s *Store) RevokeKey(ctx context.Context, access string, at time.Time) error {
+	err := write(ctx, s.writer, func(t *tx) error {
+		n, err := t.exec("UPDATE access_key SET revoked = CASE revoked WHEN 0 THEN ? ELSE revoked END WHERE access = ?", nanos(at), access)
+		if err == nil && n == 0 {
+			err = ErrNoKey
+		}
+		return err
+	})
+	return s.wrap("revoke the key "+access, err)
+}
+
+// Keys returns every key that was issued, the oldest first, also those that
+// have expired or are revoked.
+func (s *Store) Keys(ctx context.Context) ([]Key, error) {
+	keys, err := list(ctx, s.readers, readKey, "SELECT "+keyColumns+" FROM access_key ORDER BY created, access")
+	return keys, s.wrap("read keys", err)
+}
+
+// SaveFed adds alarms to those that access keys have fed.
+func (s *Store) SaveFed(ctx context.Context, fed map[string][]int64) error {
+	err := write(ctx, s.writer, func(t *tx) error {
+		for access, alarms := range fed {
+			for _, id := range alarms {
+				// An alarm that was deleted meanwhile is fed by nobody.
+				_, err := t.exec("INSERT OR IGNORE INTO key_alarm (access, alarm_id) SELECT ?, id FROM alarm WHERE id = ?", access, id)
+				if err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	return s.wrap("keep which keys fed which alarms", err)
+}
+
+// LoadFed returns the alarms that each access key has fed.
+func (s *Store) LoadFed(ctx context.Context) (map[string][]int64, error) {
+	fed := map[string][]int64{}
+	err := each(ctx, s.readers, func(r *row) error {
+		access := r.text()
+		fed[access] = append(fed[access], r.number())
+		return nil
+	}, "SELECT access, alarm_id FROM key_alarm ORDER BY access, alarm_id")
+	return fed, s.wrap("read which keys fed which alarms", err)
+}

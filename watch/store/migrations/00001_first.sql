@@ -1,0 +1,128 @@
+-- +goose Up
+-- Times are nanoseconds since 1970 UTC, 0 for none; durations are nanoseconds.
+-- Lists and maps are JSON, '' when empty.
+
+CREATE TABLE alarm (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  revision         INTEGER NOT NULL,
+  project          TEXT    NOT NULL,
+  name             TEXT    NOT NULL,
+  description      TEXT    NOT NULL,
+  namespace        TEXT    NOT NULL,
+  metric           TEXT    NOT NULL,
+  unit             TEXT    NOT NULL,
+  dimensions       TEXT    NOT NULL,
+  statistic        TEXT    NOT NULL,
+  period           INTEGER NOT NULL,
+  periods          INTEGER NOT NULL,
+  datapoints       INTEGER NOT NULL,
+  threshold        REAL    NOT NULL,
+  comparison       TEXT    NOT NULL,
+  missing          TEXT    NOT NULL,
+  actions_enabled  INTEGER NOT NULL,
+  on_alarm         TEXT    NOT NULL,
+  on_ok            TEXT    NOT NULL,
+  on_no_data       TEXT    NOT NULL,
+  stack            TEXT    NOT NULL,
+  stack_id         TEXT    NOT NULL,
+  legacy           INTEGER NOT NULL,
+  tolerance        INTEGER NOT NULL,
+  evaluation_range INTEGER NOT NULL,
+  start_after      INTEGER NOT NULL,
+  ladder           TEXT    NOT NULL,
+  target           TEXT    NOT NULL,
+  matching         TEXT    NOT NULL,
+  repeat_every     INTEGER NOT NULL,
+  origin           TEXT    NOT NULL,
+  file             TEXT    NOT NULL,
+  tags             TEXT    NOT NULL,
+  created          INTEGER NOT NULL,
+  updated          INTEGER NOT NULL,
+  UNIQUE (project, name)
+);
+
+-- Beside alarm, because it changes with each transition and its row is short.
+CREATE TABLE state (
+  alarm_id INTEGER PRIMARY KEY,
+  state    TEXT    NOT NULL,
+  number   INTEGER NOT NULL,
+  since    INTEGER NOT NULL,
+  reason   TEXT    NOT NULL,
+  data     TEXT    NOT NULL
+);
+
+-- The history. It names alarms, and outlives them.
+CREATE TABLE event (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  at      INTEGER NOT NULL,
+  kind    TEXT    NOT NULL,
+  project TEXT    NOT NULL,
+  alarm   TEXT    NOT NULL,
+  target  TEXT    NOT NULL,
+  row_key TEXT    NOT NULL,
+  summary TEXT    NOT NULL,
+  data    TEXT    NOT NULL
+);
+CREATE INDEX event_of_alarm ON event (project, alarm);
+CREATE INDEX event_of_target ON event (target) WHERE target <> '';
+CREATE INDEX event_of_row ON event (row_key) WHERE row_key <> '';
+
+-- Actions wanted. wanted is what asked for the action and never changes; notes
+-- is what no query asks for. stage is what status says in numbers, for the
+-- indexes: 0 in flight, 1 not in flight, 2 ended.
+CREATE TABLE outbox (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  row_key  TEXT    NOT NULL UNIQUE,
+  alarm_id INTEGER NOT NULL,
+  number   INTEGER NOT NULL,
+  repeated INTEGER NOT NULL,
+  project  TEXT    NOT NULL,
+  stack    TEXT    NOT NULL,
+  rough    INTEGER NOT NULL,
+  object   TEXT    NOT NULL,
+  wanted   TEXT    NOT NULL,
+  born     INTEGER NOT NULL,
+  status   TEXT    NOT NULL,
+  stage    INTEGER NOT NULL,
+  next     INTEGER NOT NULL,
+  claim    TEXT    NOT NULL,
+  lease    INTEGER NOT NULL,
+  began    INTEGER NOT NULL,
+  gate     TEXT    NOT NULL,
+  forgiven INTEGER NOT NULL,
+  notes    TEXT    NOT NULL
+);
+CREATE INDEX outbox_due ON outbox (stage, next);
+CREATE INDEX outbox_of_alarm ON outbox (alarm_id, number, repeated);
+CREATE INDEX outbox_of_object ON outbox (object) WHERE rough;
+CREATE INDEX outbox_begun ON outbox (began) WHERE began > 0;
+
+CREATE TABLE suspension (
+  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  scope   TEXT    NOT NULL,
+  project TEXT    NOT NULL,
+  name    TEXT    NOT NULL,
+  owner   TEXT    NOT NULL,
+  reason  TEXT    NOT NULL,
+  since   INTEGER NOT NULL,
+  until   INTEGER NOT NULL
+);
+
+CREATE TABLE access_key (
+  access  TEXT    PRIMARY KEY,
+  secret  TEXT    NOT NULL,
+  project TEXT    NOT NULL,
+  stack   TEXT    NOT NULL,
+  role    TEXT    NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  revoked INTEGER NOT NULL
+);
+
+-- Which alarms a key has fed: what may be alive when a push of that key is refused.
+CREATE TABLE key_alarm (
+  access   TEXT    NOT NULL,
+  alarm_id INTEGER NOT NULL,
+  PRIMARY KEY (access, alarm_id)
+) WITHOUT ROWID;
+CREATE INDEX key_of_alarm ON key_alarm (alarm_id);

@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
+	"github.com/cfn-agent/cfn-agent/agent/lock"
+)
+
+// A DamagedError says that a store cannot be used. Its file is as it was.
+type DamagedError struct {
+	Path string
+	Why  string // what SQLite found first
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the store %s is damaged (%s): put a backup in its place, or begin anew with --new-store, which keeps it beside the new one", e.Path, e.Why)
+}
+
+// A NewerError says that a newer program made the store. Its file is as it was.
+type NewerError struct {
+	Path         string
+	Version, Max int64
+}
+
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("the store %s has version %d of the schema, and this program knows %d: use the newer program, or put a backup of before in its place (the copy %s.v%d, if it is there)",
+		e.Path, e.Version, e.Max, e.Path, e.Max)
+}
+
+// Open opens the store at a path, checks it, and leads it to this program's
+// schema, keeping a copy before each step. Where nothing is, a new store is
+// made, with mode 0600. The error is a *DamagedError, a *NewerError or
+// lock.ErrHeld when another process has it open.
+func Open(ctx context.Context, path string, o Options) (s *Store, err error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	held, err := lock.Try(path + ".lock")
+	if errors.Is(err, lock.ErrHeld) {
+		return nil, fmt.Errorf("open the store %s: %w: is cfn-watch running already?", path, lock.ErrHeld)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s = &Store{path: path, log: o.Log, lock: held}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			s = nil
+		}
+	}()
+	if o.New {
+		mark := asideMark()
+		for _, base := range []string{path, path + windowSuffix} {
+			if err := setAside(base, mark, o.Log, "a new store was asked for", database); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := create(ctx, path); err != nil {
+			return nil, fmt.Errorf("make the store %s: %w", path, err)
+		}
+	}
+	return s, s.open(ctx)
+}
+
+// open opens a store that is there.
+func (s *Store) open(ctx context.Context) error {
+	if err := dropForeign(s.path, s.log); err != nil {
+		return err
+	}
+	if err := check(ctx, s.path); err != nil {
+		return err
+	}
+	if err := os.Chmod(s.path, 0o600); err != nil {
+		return err
+	}
+	var err error
+	if s.writer, err = writable(s.path, "FULL"); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.path, s.writer, s.log); err != nil {
+		return fmt.Errorf("migrate the store %s: %w", s.path, err)
+	}
+	if s.readers, err = readOnly(s.path, readConnections); err != nil {
+		return err
+	}
+	s.windows, err = openWindows(ctx, s.path+windowSuffix, s.log)
+	return err
+}
+
+// create makes an empty store under another name and puts it in its place, so
+// that a store that is there is a whole one.
+func create(ctx context.Context, path string) error {
+	tmp := path + ".new"
+	if err := removeAll(tmp); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return err
+	}
+	db, err := writable(tmp, "FULL")
+	if err != nil {
+		return err
+	}
+	p, err := newProvider(db)
+	if err == nil {
+		_, err = p.Up(ctx)
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		return errors.Join(err, removeAll(tmp))
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return atomicfile.SyncDir(filepath.Dir(path))
+}
+
+// What SQLite keeps beside a database, and all files of one.
+var (
+	besides  = []string{"-wal", "-shm"}
+	database = append([]string{""}, besides...)
+)
+
+func removeAll(path string) error {
+	var errs []error
+	for _, suffix := range database {
+		if err := os.Remove(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func asideMark() string { return ".old-" + time.Now().UTC().Format("20060102T150405.000Z") }
+
+// setAside renames those files of a database that are there.
+func setAside(path, mark string, log *slog.Logger, why string, suffixes []string) error {
+	for _, suffix := range suffixes {
+		err := os.Rename(path+suffix, path+mark+suffix)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		default:
+			log.Warn("file set aside", "path", path+suffix, "as", path+mark+suffix, "why", why)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// readConnections is how many queries may run beside each other.
+const readConnections = 4
+
+// connect opens a database file with parameters of the driver and of SQLite's
+// URIs (https://www.sqlite.org/uri.html), and at most n connections.
+func connect(path string, n int, params url.Values) (*sql.DB, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	params.Set("_error_rc", "1")
+	params.Set("_dqs", "0")
+	params.Set("_txlock", "immediate")
+	params.Set("_busy_timeout", "10000")
+	name := url.URL{Scheme: "file", Path: abs, RawQuery: params.Encode()}
+	c, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(c)
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// writable opens a database file to write it. Commits are durable when
+// synchronous is FULL.
+func writable(path, synchronous string) (*sql.DB, error) {
+	return connect(path, 1, url.Values{
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {synchronous},
+		// After a storm the log gives its room back.
+		"_pragma": {fmt.Sprintf("journal_size_limit(%d)", 64<<20)},
+	})
+}
+
+// readOnly opens a database file so that nothing of it changes.
+func readOnly(path string, n int) (*sql.DB, error) {
+	return connect(path, n, url.Values{"mode": {"ro"}})
+}
+
+// A tx is a transaction that writes.
+type tx struct {
+	ctx   context.Context
+	tx    *sql.Tx
+	stmts map[string]*sql.Stmt
+}
+
+// write runs f as one transaction, which is durable when write returns nil;
+// on an error nothing of it happened. A context that ends before it begins
+// is obeyed; after that it is too late.
+func write(ctx context.Context, db *sql.DB, f func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// A context that can end costs a goroutine for each statement.
+	ctx = context.WithoutCancel(ctx)
+	t, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(&tx{ctx: ctx, tx: t, stmts: map[string]*sql.Stmt{}}); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
+	return t.Commit()
+}
+
+// stmt prepares a statement once for the transaction.
+func (t *tx) stmt(query string) (*sql.Stmt, error) {
+	if s := t.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.tx.PrepareContext(t.ctx, query)
+	if err == nil {
+		t.stmts[query] = s
+	}
+	return s, err
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (changed int64, err error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// insert adds a row and returns its id.
+func (t *tx) insert(query string, args ...any) (id int64, err error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	result, err := s.ExecContext(t.ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.LastInsertId()
+}
+
+// each calls f with every row of a query in the transaction.
+func (t *tx) each(f func(*row) error, query string, args ...any) error {
+	return each(t.ctx, t.tx, f, query, args...)
+}
+
+// nanos is how a time is kept; see the schema.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// asJSON is how a list or a map of n things is kept; see the schema. None of
+// them holds what JSON cannot say.
+func asJSON(v any, n int) string {
+	if n == 0 {
+		return ""
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// A row is what a query has come to, read column by column in their order.
+// The first value that is not of the kind asked for is its error.
+type row struct {
+	values, into []any // into points to values, for Scan
+	next         int
+	err          error
+}
+
+func (r *row) scan(rows *sql.Rows) error {
+	if r.values == nil {
+		columns, err := rows.Columns()
+		if err != nil {
+			return err
+		}
+		r.values, r.into = make([]any, len(columns)), make([]any, len(columns))
+		for i := range r.values {
+			r.into[i] = &r.values[i]
+		}
+	}
+	r.next = 0
+	return rows.Scan(r.into...)
+}
+
+// column takes the next column as the type that the driver has for its kind:
+// string, int64, float64 or []byte.
+func column[T any](r *row) T {
+	v, ok := r.values[r.next].(T)
+	if !ok && r.err == nil {
+		r.err = fmt.Errorf("column %d is of type %T, not %T", r.next+1, r.values[r.next], v)
+	}
+	r.next++
+	return v
+}
+
+func (r *row) text() string            { return column[string](r) }
+func (r *row) number() int64           { return column[int64](r) }
+func (r *row) real() float64           { return column[float64](r) }
+func (r *row) yes() bool               { return column[int64](r) != 0 }
+func (r *row) time() time.Time         { return fromNanos(column[int64](r)) }
+func (r *row) duration() time.Duration { return time.Duration(column[int64](r)) }
+
+// raw takes a column of JSON as it is.
+func (r *row) raw() json.RawMessage {
+	if text := r.text(); text != "" {
+		return json.RawMessage(text)
+	}
+	return nil
+}
+
+// json takes a column of JSON into a list or a map.
+func (r *row) json(into any) {
+	text := r.text()
+	if text == "" {
+		return
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil && r.err == nil {
+		r.err = err
+	}
+}
+
+// A querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls f with every row of a query, which ends with f's error.
+func each(ctx context.Context, db querier, f func(*row) error, query string, args ...any) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var r row
+	for rows.Next() {
+		if err := r.scan(rows); err != nil {
+			return err
+		}
+		if err := f(&r); err != nil {
+			return err
+		}
+		if r.err != nil {
+			return r.err
+		}
+	}
+	return rows.Err()
+}
+
+// list returns the rows of a query, each made a value.
+func list[T any](ctx context.Context, db querier, read func(*row) T, query string, args ...any) (all []T, err error) {
+	err = each(ctx, db, func(r *row) error {
+		all = append(all, read(r))
+		return nil
+	}, query, args...)
+	return all, err
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
+)
+
+// conditions collects what a query asks for.
+type conditions struct {
+	where []string
+	args  []any
+}
+
+// and adds a condition, with its arguments.
+func (c *conditions) and(condition string, args ...any) {
+	c.where = append(c.where, condition)
+	c.args = append(c.args, args...)
+}
+
+// equal adds a condition unless the value is empty.
+func (c *conditions) equal(column, value string) {
+	if value != "" {
+		c.and(column+" = ?", value)
+	}
+}
+
+// String is what follows WHERE.
+func (c *conditions) String() string {
+	if len(c.where) == 0 {
+		return "1"
+	}
+	return strings.Join(c.where, " AND ")
+}
+
+// Tally implements outbox.Store.
+func (s *Store) Tally(ctx context.Context, q outbox.TallyQuery) (t outbox.Tally, err error) {
+	var which conditions
+	which.and("rough")
+	which.equal("object", q.Object)
+	which.equal("project", q.Project)
+	which.equal("stack", q.Stack)
+	if q.Except != "" {
+		which.and("row_key <> ?", q.Except)
+	}
+	begun := conditions{append([]string{"began >= ?", "began > 0", "NOT forgiven"}, which.where...), append([]any{nanos(q.Since)}, which.args...)}
+	err = each(ctx, s.readers, func(r *row) error {
+		t.Begun, t.Oldest = int(r.number()), r.time()
+		return nil
+	}, "SELECT count(*), coalesce(min(began), 0) FROM outbox WHERE "+begun.String(), begun.args...)
+	if err != nil {
+		return t, s.wrap("count actions", err)
+	}
+	which.and("stage = 0")
+	err = each(ctx, s.readers, func(r *row) error {
+		t.InFlight = int(r.number())
+		return nil
+	}, "SELECT count(*) FROM outbox WHERE "+which.String(), which.args...)
+	return t, s.wrap("count actions", err)
+}
+
+// Rows implements outbox.Store.
+func (s *Store) Rows(ctx context.Context, q outbox.RowQuery) ([]outbox.Row, error) {
+	var which conditions
+	which.equal("row_key", q.Key)
+	which.equal("project", q.Project)
+	if q.AlarmID != 0 {
+		which.and("alarm_id = ?", q.AlarmID)
+	}
+	if q.Object != "" {
+		which.and("object = ?", q.Object)
+	}
+	if q.Open {
+		which.and("stage IN (0, 1)")
+	}
+	if q.Limit <= 0 {
+		q.Limit = defaultLimit
+	}
+	rows, err := list(ctx, s.readers, readRow, "SELECT "+rowColumns+" FROM outbox WHERE "+which.String()+
+		fmt.Sprintf(" ORDER BY born DESC, id DESC LIMIT %d", q.Limit), which.args...)
+	return rows, s.wrap("read actions", err)
+}
+
+const suspensionColumns = "scope, project, name, owner, reason, since, until"
+
+func readSuspension(r *row) outbox.Suspension {
+	return outbox.Suspension{ID: r.number(), Scope: outbox.Scope(r.text()), Project: r.text(), Name: r.text(),
+		Owner: r.text(), Reason: r.text(), Since: r.time(), Until: r.time()}
+}
+
+// Suspend implements outbox.Store.
+func (s *Store) Suspend(ctx context.Context, p outbox.Suspension, e watch.Event) (outbox.Suspension, error) {
+	err := write(ctx, s.writer, func(t *tx) error {
+		var err error
+		p.ID, err = t.insert("INSERT INTO suspension ("+suspensionColumns+") VALUES (?, ?, ?, ?, ?, ?, ?)",
+			string(p.Scope), p.Project, p.Name, p.Owner, p.Reason, nanos(p.Since), nanos(p.Until))
+		if err != nil {
+			return err
+		}
+		return t.putEvents([]watch.Event{e})
+	})
+	return p, s.wrap("suspend", err)
+}
+
+// Resume implements outbox.Store.
+func (s *Store) Resume(ctx context.Context, ids []int64, e watch.Event) error {
+	return s.wrap("resume", write(ctx, s.writer, func(t *tx) error {
+		for _, id := range ids {
+			if _, err := t.exec("DELETE FROM suspension WHERE id = ?", id); err != nil {
+				return err
+			}
+		}
+		return t.putEvents([]watch.Event{e})
+	}))
+}
+
+// Suspensions implements outbox.Store.
+func (s *Store) Suspensions(ctx context.Context, now time.Time) ([]outbox.Suspension, error) {
+	all, err := list(ctx, s.readers, readSuspension, "SELECT id, "+suspensionColumns+
+		" FROM suspension WHERE until = 0 OR until >= ? ORDER BY id", nanos(now))
+	return all, s.wrap("read suspensions", err)
+}
