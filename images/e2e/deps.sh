@@ -10,7 +10,7 @@ packages=(
   # what is measured against
   heat-cfntools python3-boto python3-psutil curl time
   # to talk to a real Heat, and to HAProxy
-  jq haproxy socat
+  jq haproxy socat openssl
 )
 missing=()
 for p in "${packages[@]}"; do

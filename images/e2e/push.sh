@@ -1,6 +1,7 @@
 #!/bin/bash
 # cfn-push-stats of Debian's heat-cfntools and ours, called alike: what a server gets of each is
-# compared field by field. Needs root and Debian 12; all is on a loopback of its own.
+# compared field by field. Then what only ours has: what is kept for later, and checks of real
+# services. Needs root and Debian 12; all is on a loopback of its own.
 #
 #   push.sh
 #
@@ -127,10 +128,12 @@ compare '' --service-failure --watch t4-Alarm-x
 compare '' --heartb --wat t4-Alarm-x
 compare '' -v --heartbeat
 compare '' --verbose --heartbeat
-for unit in '' bytes kilobytes megabytes gigabytes; do
-  compare '' --disk-space-util --disk-path /mnt/disk ${unit:+--disk-units $unit}
-  compare '' --disk-space-used --disk-path /mnt/disk ${unit:+--disk-units $unit}
-  compare '' --disk-space-avail --disk-path /mnt/disk ${unit:+--disk-units $unit} --watch t4-Alarm-x
+one='ours sends all of a call in one request'
+compare '' --disk-space-util --disk-path /mnt/disk
+compare '' --disk-space-used --disk-path /mnt/disk
+compare '' --disk-space-avail --disk-path /mnt/disk
+for unit in bytes kilobytes megabytes gigabytes; do
+  compare "$one" --disk-space-used --disk-space-avail --disk-path /mnt/disk --disk-units $unit
 done
 compare '' --cpu-util
 compare '' --metric Foo --units Count --value 7
@@ -145,7 +148,6 @@ setup() {
   endpoint "$1"
   ACCESS_KEY=access SECRET_KEY=secret credentials "$1"
 }
-one='ours sends all of a call in one request'
 compare "$one" --heartbeat --service-failure
 compare "$one" --disk-space-util --disk-space-used --disk-space-avail --disk-path /mnt/disk --metric Foo --units None --value 1 --watch t4-Alarm-x
 
@@ -160,10 +162,11 @@ revived=1
 free='heat-cfntools sent what is free without buffers and cache, against its own help'
 compare 'psutil 3 counts as used what the kernel thinks it cannot get back; ours all but free memory, buffers and cache, as --mem-used' --mem-util
 compare '' --swap-util
-for unit in '' bytes kilobytes megabytes gigabytes; do
-  compare '' --mem-used ${unit:+--memory-units $unit}
-  compare "$free" --mem-avail ${unit:+--memory-units $unit} --watch t4-Alarm-x
-  compare '' --swap-used ${unit:+--memory-units $unit}
+compare '' --mem-used
+compare "$free" --mem-avail
+compare '' --swap-used
+for unit in bytes kilobytes megabytes gigabytes; do
+  compare "$one" --mem-used --swap-used --memory-units $unit
 done
 revived=''
 
@@ -197,13 +200,13 @@ compare 'ours keeps what a server that is away did not get, and sends it later' 
 patience='' situation=''
 
 # ---------------------------------------------------------------- HAProxy
-# proxy NAME: HAProxy itself, its socket at $work/NAME.sock, once each server has been checked once
+# proxy NAME: HAProxy itself, its socket at $work/NAME.sock, once it has checked each server
 proxy() {
   haproxy -db -f "$work/$1.cfg" >"$work/$1.log" 2>&1 &
   background+=($!)
   await checked "$work/$1.sock"
 }
-checked() { socat - "$1" <<<'show stat' 2>/dev/null | awk -F, '$33 == 2 { n++; if ($37 == "INI") bad = 1 } END { exit !n || bad }'; }
+checked() { socat - "$1" <<<'show stat' 2>/dev/null | awk -F, '$37 == "INI" { bad = 1 } END { exit !NR || bad }'; }
 config() { # NAME, then the proxies
   cat >"$work/$1.cfg"
   sed -i "1i global\n  stats socket $work/$1.sock level admin\n  max-spread-checks 1ms\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n  default-server inter 1h fall 1 rise 1" "$work/$1.cfg"
@@ -231,6 +234,7 @@ backend servers
   server checked 127.0.0.1:8003 check
   server unchecked 127.0.0.1:8003
 END
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 proxy one
 proxy two
 socat - $work/one.sock <<<'set server servers/drain state drain' >/dev/null
@@ -253,6 +257,59 @@ compare "$one; heat-cfntools left out all but HAProxy" --heartbeat --haproxy
 socket=two
 situation='two frontends'
 compare "$one; heat-cfntools took the last frontend for all, and a server without checks for one that is down" --haproxy
+
+# ---------------------------------------------------------------- what heat-cfntools had not
+situation='' revived='' tools=$bin
+mkdir -p $work/rooms/{later,checks}/tmp
+setup later
+endpoint later 'cloudwatch_region_endpoint = 127.0.0.9'
+for _ in 1 2; do run later cfn-push-stats --heartbeat --watch t4-Alarm-x --retry-for 1s; done
+: >$record
+endpoint later
+run later cfn-push-stats --service-failure
+is 'what was kept comes after what is new, oldest first, with its times' "$(sed -n 's/ [^ ]*=[^ ]*//g; s/^datapoint //p' $record)" \
+  $'system/linux ServiceFailure Counter 1\nsystem/linux Heartbeat Counter 1 Timestamp TIME\nsystem/linux Heartbeat Counter 1 Timestamp TIME'
+
+# A service for each of the faults, all looked at in one call.
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other.example -days 1 -keyout $work/tls.key -out $work/tls.pem 2>/dev/null
+cat $work/tls.key >>$work/tls.pem
+config faults <<END
+frontend secure
+  bind 127.0.0.1:8443 ssl crt $work/tls.pem
+frontend broken
+  bind 127.0.0.1:8084
+  http-request return status 500
+END
+config stopped <<'END'
+frontend stopped
+  bind 127.0.0.1:8085
+END
+proxy faults
+proxy stopped
+kill -STOP "${background[-1]}"
+printf '#!/bin/sh\nprintf "HTTP/1.0 200 OK\\r\\n\\r\\n"\nexec sleep 8\n' >$work/slow
+chmod +x $work/slow
+socat TCP-LISTEN:8086,bind=127.0.0.1,reuseaddr,fork EXEC:$work/slow &
+background+=($!)
+await listens 8086
+: >$record
+start=${EPOCHREALTIME/./}
+setup checks
+run checks cfn-push-stats --heartbeat --watch t4-Alarm-x --check process:no-such-process --check tcp:127.0.0.1:9 \
+  --check http://127.0.0.1:8084/ --check http://127.0.0.1:8085/ --check http://127.0.0.1:8086/ --check https://127.0.0.1:8443/
+took=$(((${EPOCHREALTIME/./} - start) / 1000))
+ends 'checks that fail are no failure of the call' 0
+is 'each fault has a line of its own' "${err//cfn-push-stats: check failed: /}" "\
+process:no-such-process: there is no process no-such-process
+tcp:127.0.0.1:9: nobody listens: connection refused
+http://127.0.0.1:8084/: HTTP 500 Internal Server Error
+http://127.0.0.1:8085/: connected, but no answer within 5s
+http://127.0.0.1:8086/: the answer was not complete within 5s
+https://127.0.0.1:8443/: bad certificate: x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs"
+if [ $took -lt 7000 ]; then pass "all are told within the time-out of five seconds"; else fail "telling the faults took $took ms"; fi
+is 'the failure is sent in place of the heartbeat, to no alarm of heartbeats' "$(grep ^datapoint $record)" \
+  'datapoint system/linux ServiceFailure Counter 1 InstanceId=7d2b6c5e-0000-4000-8000-000000000001 metering.stack=t4'
+kill -CONT "${background[-2]}"
 
 # ---------------------------------------------------------------- nothing was left out
 for option in $(/usr/bin/cfn-push-stats --help | grep -o -- '--[a-z-]*' | sort -u); do
