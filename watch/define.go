@@ -111,7 +111,7 @@ func fedAlike(a, b *Alarm) bool {
 
 // begin has an alarm judged in the next tick, and counts it.
 func (e *Engine) begin(en *entry, now time.Time) {
-	en.cell = -1
+	en.cell, en.held = -1, 0
 	if start := en.rule.start; start != 0 && !en.beats.fed {
 		en.beats.from = e.instant(now).plus(en.alarm.Created.Add(start).Sub(wallOf(now)))
 	}
@@ -247,12 +247,13 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 	if en.state != to {
 		e.apply(l, now)
 	}
-	en.dirty = false
-	e.looks.set(en, min(en.next, e.instant(now).plus(en.rule.evaluatedEach())))
+	en.held = e.instant(now).plus(en.rule.evaluatedEach())
+	e.looks.set(en, min(en.next, en.held))
 	return b, nil
 }
 
-// evaluatedEach is how long a state that was set may last.
+// evaluatedEach is how long a state that was set lasts, unless a sample comes:
+// it is how often CloudWatch evaluates.
 func (r *rule) evaluatedEach() time.Duration {
 	if r.period < time.Minute {
 		return 10 * time.Second

@@ -101,6 +101,7 @@ type entry struct {
 	mixed    instant // when it last was another than before
 	keys     []*key  // that fed it; the first, lately
 
+	held  instant // until then, or the next sample, the state is one that was set
 	next  instant // look, in the heap at index
 	index int
 	cell  int64 // in which it was last looked at: see due

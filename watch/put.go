@@ -155,6 +155,7 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 	e := p.e
 	p.remember(en)
 	en.from(s, p.at)
+	en.held = 0
 	if en.rule.presence {
 		p.arrive(en, s)
 		return

@@ -127,37 +127,41 @@ func (e *Engine) due(at instant) *entry {
 func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 	at := e.instant(now)
 	l := look{entry: en}
-	var state State
-	var reason string
-	var data json.RawMessage
-	next := never
-	if en.rule.presence {
-		h := e.listened(en)
-		state, next = judgePresence(en.rule, h, en.state, at)
-		if late := e.overdueAt(en, h); late > at {
-			next = min(next, late)
-		} else {
-			e.setOverdue(en, true)
-		}
-		if state != en.state {
-			reason, data = en.rule.presenceReason(h, state, now, at)
-		}
-	} else {
-		en.cell = cellOf(en.rule, now)
-		v := judge(en.rule, en.window, e.listenedSince(now), en.state, wallOf(now))
-		state, reason, data = v.state, v.reason, v.data
-		if !v.next.IsZero() {
-			next = at.plus(max(v.next.Sub(wallOf(now)), untilCell(en.rule, now)))
-		}
-	}
-	if state != en.state {
-		l.change = e.transition(en, state, reason, data, now)
-	} else if l.repeat = en.repeatDue(now); l.repeat == 0 {
-		e.looks.set(en, min(next, e.repeatAt(en, now)))
-		return l, false
+	v, next := e.evaluate(en, now, at)
+	if at < en.held {
+		v.state, next = en.state, min(next, en.held)
 	}
 	e.looks.set(en, min(next, e.repeatAt(en, now)))
-	return l, true
+	if v.state != en.state {
+		l.change = e.transition(en, v.state, v.reason, v.data, now)
+		return l, true
+	}
+	l.repeat = en.repeatDue(now)
+	return l, l.repeat != 0
+}
+
+// evaluate is what an alarm's samples say, and when that can change.
+func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instant) {
+	if !en.rule.presence {
+		en.cell = cellOf(en.rule, now)
+		v := judge(en.rule, en.window, e.listenedSince(now), en.state, wallOf(now))
+		if v.next.IsZero() {
+			return v, never
+		}
+		return v, at.plus(max(v.next.Sub(wallOf(now)), untilCell(en.rule, now)))
+	}
+	h := e.listened(en)
+	state, next := judgePresence(en.rule, h, en.state, at)
+	if late := e.overdueAt(en, h); late > at {
+		next = min(next, late)
+	} else {
+		e.setOverdue(en, true)
+	}
+	v := verdict{state: state}
+	if state != en.state {
+		v.reason, v.data = en.rule.presenceReason(h, state, now, at)
+	}
+	return v, next
 }
 
 // listenedSince is since when samples were heard, by the wall clock.
