@@ -28,6 +28,7 @@ type Signature struct {
 	Time    time.Time // of signing; zero: version 2 without a Timestamp
 	Value   []byte    // 32 bytes
 	Text    string    // Value as it was sent
+	Path    string    // of the request as it came, which is what is signed
 
 	// Params are the parameters that are signed, by name and without
 	// Signature: of query and form in version 2, of the query in version 4.
@@ -36,7 +37,6 @@ type Signature struct {
 	scope   string // version 4: DATE/REGION/SERVICE/aws4_request
 	stamp   string // version 4: X-Amz-Date
 	headers string // version 4: SignedHeaders
-	path    string
 	req     *http.Request
 	body    []byte
 }
@@ -53,7 +53,7 @@ const algorithm = "AWS4-HMAC-SHA256"
 //
 // A presigned URL of version 4 is refused: Keystone verifies none.
 func ReadSignature(r *http.Request, body []byte) (*Signature, error) {
-	s := &Signature{req: r, body: body, path: receivedPath(r)}
+	s := &Signature{req: r, body: body, Path: receivedPath(r)}
 	var err error
 	if auth := r.Header.Get("Authorization"); strings.HasPrefix(auth, algorithm) {
 		err = s.readV4(auth)
@@ -297,7 +297,7 @@ func (c *Checker) key(scope string) []byte {
 }
 
 func (s *Signature) textV2(host string) string {
-	return strings.Join([]string{s.req.Method, host, s.path, s.canonicalQuery()}, "\n")
+	return strings.Join([]string{s.req.Method, host, s.Path, s.canonicalQuery()}, "\n")
 }
 
 func (s *Signature) canonicalQuery() string {
@@ -318,7 +318,7 @@ func (s *Signature) canonicalQuery() string {
 func (s *Signature) textV4(host string) []byte {
 	b := make([]byte, 0, 512)
 	b = append(b, s.req.Method...)
-	b = append(append(b, '\n'), s.path...)
+	b = append(append(b, '\n'), s.Path...)
 	b = append(append(b, '\n'), s.canonicalQuery()...)
 	b = append(b, '\n')
 	for name := range strings.SplitSeq(s.headers, ";") {

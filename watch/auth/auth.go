@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,8 +61,9 @@ type Options struct {
 	File *KeyFile
 	// Issued finds a key that the server itself issued; nil for one that it
 	// does not know. An error means that it cannot be told.
-	Issued func(ctx context.Context, access string) (*Key, error)
-	Log    *slog.Logger // nil: none
+	Issued   func(ctx context.Context, access string) (*Key, error)
+	Keystone *Keystone
+	Log      *slog.Logger // nil: none
 }
 
 // A Verifier verifies requests. It may be used by many at once.
@@ -123,13 +125,14 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte, arr
 		}
 		return nil, &Error{Status: http.StatusBadRequest, Code: awsquery.IncompleteSignature, Message: err.Error()}
 	}
-	caller, e := v.caller(ctx, s, arrived)
-	if e != nil {
+	caller, err := v.caller(ctx, r, s, body, arrived)
+	if err != nil {
+		e := *v.refusal(err)
 		if len(s.Access) <= maxAccess {
 			e.Access = s.Access
 		}
-		v.count(e)
-		return nil, e
+		v.count(&e)
+		return nil, &e
 	}
 	hash := binary.BigEndian.Uint64(s.Value)
 	p := &Pass{Caller: caller, Replayed: v.seen.claim(hash, arrived), verifier: v, hash: hash}
@@ -158,29 +161,46 @@ func (v *Verifier) count(e *Error) {
 }
 
 // caller is who made s.
-func (v *Verifier) caller(ctx context.Context, s *awsquery.Signature, arrived time.Time) (watch.Caller, *Error) {
+func (v *Verifier) caller(ctx context.Context, r *http.Request, s *awsquery.Signature, body []byte, arrived time.Time) (watch.Caller, error) {
 	if s.Time.IsZero() {
 		return watch.Caller{}, &Error{Status: http.StatusBadRequest, Code: awsquery.IncompleteSignature, Message: "the request has no Timestamp"}
 	}
 	if skew := s.Time.Sub(arrived); skew.Abs() > MaxSkew {
 		return watch.Caller{}, expired(skew)
 	}
-	key, e := v.find(ctx, s.Access)
+	key, err := v.find(ctx, s.Access)
 	switch {
-	case e != nil:
-		return watch.Caller{}, e
+	case err != nil:
+		return watch.Caller{}, err
 	case key != nil && !key.Expires.IsZero() && !arrived.Before(key.Expires):
 		return watch.Caller{}, unknown("the access key has expired")
 	case key != nil && !key.Made(s):
 		return watch.Caller{}, mismatch()
 	case key != nil:
 		return key.Caller, nil
+	case v.options.Keystone == nil:
+		return watch.Caller{}, unknown("the access key is not known")
 	}
-	return watch.Caller{}, unknown("the access key is not known")
+	return v.options.Keystone.caller(ctx, r, s, body)
 }
 
-// Run follows the key file until ctx is done.
+// refusal is what a request is told of err: that it cannot be verified, where
+// err is no refusal.
+func (v *Verifier) refusal(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	v.options.Log.Debug("request not verified", "err", err)
+	return unavailable("it cannot be told now whose the access key is")
+}
+
+// Run follows the key file and what Keystone knows until ctx is done.
 func (v *Verifier) Run(ctx context.Context) {
+	var keystone sync.WaitGroup
+	defer keystone.Wait()
+	if v.options.Keystone != nil {
+		keystone.Go(func() { v.options.Keystone.run(ctx) })
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -196,7 +216,7 @@ func (v *Verifier) Run(ctx context.Context) {
 }
 
 // find looks a key up in what is at hand; nil: not there.
-func (v *Verifier) find(ctx context.Context, access string) (*Key, *Error) {
+func (v *Verifier) find(ctx context.Context, access string) (*Key, error) {
 	if v.options.File != nil {
 		if key := v.options.File.find(access); key != nil {
 			return key, nil
@@ -207,8 +227,7 @@ func (v *Verifier) find(ctx context.Context, access string) (*Key, *Error) {
 	}
 	key, err := v.options.Issued(ctx, access)
 	if err != nil {
-		v.options.Log.Error("issued keys cannot be looked up", "err", err)
-		return nil, unavailable("the store of keys cannot be read now")
+		return nil, fmt.Errorf("look up an issued key: %w", err)
 	}
 	return key, nil
 }

@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// KeystoneOptions say how Keystone is asked.
+type KeystoneOptions struct {
+	Cloud string // in clouds.yaml, where gophercloud looks for it
+	// Lookup reads the secrets of EC2 credentials and verifies here; the login
+	// needs a system scope and role reader. Without it each request is shown to
+	// Keystone, for which role service is enough.
+	Lookup      bool
+	Cache       time.Duration     // how old what was read may get; 0: 5 min
+	Stale       time.Duration     // the same, while Keystone does not answer; 0: 24 h
+	Concurrency int               // requests shown at once; 0: 16
+	StackDomain string            // name or id of the domain of Heat's stack users; empty: heat
+	Log         *slog.Logger      // nil: none
+	Transport   http.RoundTripper // nil: one for the cloud
+}
+
+// A Keystone knows who has which EC2 credential.
+type Keystone struct {
+	Load Load
+
+	options   KeystoneOptions
+	asker     *asker
+	directory *directory // nil without Lookup
+	away      atomic.Bool
+}
+
+// Load counts what Keystone is asked.
+type Load struct {
+	Known  atomic.Int64 // requests with a key of a listing, or read before
+	Busy   atomic.Int64 // requests turned away because too many waited
+	Calls  atomic.Int64
+	Failed atomic.Int64 // calls without an answer, or with a 5xx
+	Waited atomic.Int64 // nanoseconds, of all calls together
+}
+
+// OpenKeystone reads the login from clouds.yaml. It asks nobody: a Keystone
+// that is away now may answer later.
+func OpenKeystone(o KeystoneOptions) (*Keystone, error) {
+	defaultTo(&o.Cache, 5*time.Minute)
+	defaultTo(&o.Stale, 24*time.Hour)
+	defaultTo(&o.Concurrency, 16)
+	defaultTo(&o.StackDomain, "heat")
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s, err := openSession(o.Cloud, o.Transport, o.Concurrency)
+	if err != nil {
+		return nil, err
+	}
+	k := &Keystone{options: o, asker: &asker{session: s, stackDomain: o.StackDomain, slots: make(chan struct{}, o.Concurrency)}}
+	s.http.Transport = &meter{s.http.Transport, &k.Load}
+	if o.Lookup {
+		k.directory = newDirectory(s, o, &k.Load)
+	}
+	return k, nil
+}
+
+func defaultTo[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// run keeps what is known of Keystone's keys fresh until ctx is done.
+func (k *Keystone) run(ctx context.Context) {
+	if k.directory != nil {
+		k.directory.run(ctx)
+	}
+}
+
+// caller is who made s. An error that is no *Error says that it cannot be told.
+func (k *Keystone) caller(ctx context.Context, r *http.Request, s *awsquery.Signature, body []byte) (watch.Caller, error) {
+	if len(s.Access) > maxAccess {
+		return watch.Caller{}, notKnown()
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, askFor, errNoAnswer)
+	defer cancel()
+	c, err := watch.Caller{}, errDelegated
+	if k.directory != nil {
+		c, err = k.directory.caller(ctx, s)
+	}
+	if errors.Is(err, errDelegated) {
+		c, err = k.asker.caller(ctx, r, s, body)
+	}
+	k.tell(err)
+	return c, err
+}
+
+// tell counts, and logs when Keystone stops or begins to answer.
+func (k *Keystone) tell(err error) {
+	refused, ok := errors.AsType[*Error](err)
+	switch {
+	case errors.Is(err, errBusy):
+		k.Load.Busy.Add(1)
+	case err == nil || ok && refused.Status != 0:
+		if k.away.Swap(false) {
+			k.options.Log.Info("Keystone answers again")
+		}
+	case !errors.Is(err, context.Canceled):
+		if !k.away.Swap(true) {
+			k.options.Log.Error("Keystone cannot be asked whose an access key is", "err", err)
+		}
+	}
+}
+
+// A meter counts calls and the time they take.
+type meter struct {
+	http.RoundTripper
+	load *Load
+}
+
+func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := m.RoundTripper.RoundTrip(r)
+	m.load.Calls.Add(1)
+	m.load.Waited.Add(int64(time.Since(began)))
+	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
+		m.load.Failed.Add(1)
+	}
+	return resp, err
+}
+
+// A Status is what an operator is told of Keystone.
+type Status struct {
+	Lookup  bool
+	Away    bool      // the last request or listing that needed it was not answered
+	Keys    int       // known, with Lookup
+	Listed  time.Time // when they were all read last; zero: never
+	Waiting int       // requests being shown or waiting for it
+}
+
+// Status is how it stands with Keystone now.
+func (k *Keystone) Status() Status {
+	s := Status{Lookup: k.options.Lookup, Away: k.away.Load(), Waiting: int(k.asker.waiting.Load())}
+	if d := k.directory; d != nil {
+		d.mu.RLock()
+		defer d.mu.RUnlock()
+		s.Keys, s.Listed, s.Away = len(d.entries), d.listed, s.Away || d.failing
+	}
+	return s
+}
