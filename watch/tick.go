@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -204,9 +205,13 @@ func (en *entry) current() Transition {
 // repeated.
 func (en *entry) wants(t Transition, repeat int) []Wanted {
 	var wanted []Wanted
-	for i, action := range en.alarm.Actions(t.To) {
+	a := en.alarm
+	for i, action := range a.Actions(t.To) {
 		if repeat == 0 || IsMessage(action) {
-			wanted = append(wanted, Wanted{Transition: t, Index: i, Repeat: repeat, Action: action})
+			wanted = append(wanted, Wanted{
+				Transition: t, Index: i, Repeat: repeat, Action: action,
+				Origin: a.Origin, Stack: cmp.Or(a.Stack, a.StackID), Target: a.Target, Span: a.Period * time.Duration(a.Periods),
+			})
 		}
 	}
 	return wanted

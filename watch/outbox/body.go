@@ -59,7 +59,7 @@ func bodyOf(r Row, dryRun bool) ([]byte, error) {
 	if r.Notice != "" {
 		b.Reason = r.Notice
 	}
-	if len(b.ReasonData) == 0 {
+	if len(b.ReasonData) == 0 || string(b.ReasonData) == "null" {
 		b.ReasonData = json.RawMessage("{}")
 	}
 	return json.Marshal(b)

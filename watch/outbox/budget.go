@@ -41,59 +41,77 @@ func DefaultGates() Gates {
 
 // budgets is g5. It counts what the history holds, over time that slides, so
 // that a restart of the server gives nobody a new budget.
-func (l *lookout) budgets(ctx context.Context, r *Row) (Reply, error) {
+func (l *lookout) budgets(ctx context.Context, c candidate) (Reply, error) {
 	g := l.o.Gates
 	for _, b := range g.PerTarget {
-		spent, _, err := l.spent(ctx, r, b, TallyQuery{Object: r.Object})
+		spent, _, err := l.spent(ctx, c, b, TallyQuery{Object: c.Object})
 		if err != nil {
 			return Reply{}, err
 		}
 		if spent {
-			return Reply{Gate: "g5", Verdict: refuse, Tell: true,
-				Cause: fmt.Sprintf("%s had %d actions within %s already", r.Object, b.Count, b.In)}, nil
+			return Reply{Gate: "g5", Verdict: Refuse, Tell: true,
+				Cause: fmt.Sprintf("%s had %d actions within %s already", c.Object, b.Count, b.In)}, nil
 		}
 	}
 	for _, b := range g.PerStack {
-		if r.Stack == "" {
+		if c.Stack == "" {
 			break
 		}
-		if spent, until, err := l.spent(ctx, r, b, TallyQuery{Project: r.Project, Stack: r.Stack}); err != nil || spent {
-			return Reply{Gate: "g5", Verdict: hold, Until: until,
-				Cause: fmt.Sprintf("stack %s had %d actions within %s already", r.Stack, b.Count, b.In)}, err
+		if spent, until, err := l.spent(ctx, c, b, TallyQuery{Project: c.Project, Stack: c.Stack}); err != nil || spent {
+			return Reply{Gate: "g5", Verdict: Hold, Until: until,
+				Cause: fmt.Sprintf("stack %s had %d actions within %s already", c.Stack, b.Count, b.In)}, err
 		}
 	}
-	return l.atOnce(ctx, r)
+	return l.atOnce(ctx, c)
 }
 
 // spent says whether a budget is, and when the oldest of its actions is old
 // enough to count no more.
-func (l *lookout) spent(ctx context.Context, r *Row, b Budget, q TallyQuery) (bool, time.Time, error) {
-	q.Since, q.Except = l.now.Add(-b.In), r.Key
+func (l *lookout) spent(ctx context.Context, c candidate, b Budget, q TallyQuery) (bool, time.Time, error) {
+	q.Since, q.Except = l.now.Add(-b.In), c.Key
 	t, err := l.o.Store.Tally(ctx, q)
 	return b.Count > 0 && t.Begun >= b.Count, t.Oldest.Add(b.In), err
 }
 
 // atOnce bounds what is under way, and how fast it begins.
-func (l *lookout) atOnce(ctx context.Context, r *Row) (Reply, error) {
+func (l *lookout) atOnce(ctx context.Context, c candidate) (Reply, error) {
 	g := l.o.Gates
-	project, err := l.o.Store.Tally(ctx, TallyQuery{Project: r.Project, Since: l.now, Except: r.Key})
+	project, err := l.o.Store.Tally(ctx, TallyQuery{Project: c.Project, Since: l.now, Except: c.Key})
 	if err != nil {
 		return Reply{}, err
 	}
 	if g.PerProject > 0 && project.InFlight >= g.PerProject {
-		return Reply{Gate: "g5", Verdict: hold, Until: l.now.Add(deferral),
+		return Reply{Gate: "g5", Verdict: Hold, Until: l.now.Add(deferral),
 			Cause: fmt.Sprintf("%d actions of the project are under way", g.PerProject)}, nil
 	}
-	all, err := l.o.Store.Tally(ctx, TallyQuery{Since: l.now.Add(-g.Rate.In), Except: r.Key})
+	all, err := l.o.Store.Tally(ctx, TallyQuery{Since: l.now.Add(-g.Rate.In), Except: c.Key})
 	switch {
 	case err != nil:
 		return Reply{}, err
 	case g.All > 0 && all.InFlight >= g.All:
-		return Reply{Gate: "g5", Verdict: hold, Until: l.now.Add(deferral),
+		return Reply{Gate: "g5", Verdict: Hold, Until: l.now.Add(deferral),
 			Cause: fmt.Sprintf("%d actions are under way", g.All)}, nil
 	case g.Rate.Count > 0 && all.Begun >= g.Rate.Count:
-		return Reply{Gate: "g5", Verdict: hold, Until: all.Oldest.Add(g.Rate.In),
+		return Reply{Gate: "g5", Verdict: Hold, Until: all.Oldest.Add(g.Rate.In),
 			Cause: fmt.Sprintf("no more than %d actions begin within %s", g.Rate.Count, g.Rate.In)}, nil
+	}
+	return Reply{}, nil
+}
+
+// reserve asks once more what others may have spent since the gates were
+// asked; whoever calls it holds begin until acting is written. A row of a test
+// has come to its end here.
+func (l *lookout) reserve(ctx context.Context, r *Row) (Reply, error) {
+	c := candidate{Row: r}
+	c.view, c.known = l.o.Engine.ViewID(l.now, r.AlarmID)
+	if reply, err := l.target(ctx, c); err != nil || reply.Verdict != Pass {
+		return reply, err
+	}
+	if reply, err := l.budgets(ctx, c); err != nil || reply.Verdict != Pass {
+		return reply, err
+	}
+	if r.Trial {
+		return Reply{Gate: "g1", Verdict: Refuse, Cause: "a test: every gate would let it go, and nothing was done"}, nil
 	}
 	return Reply{}, nil
 }

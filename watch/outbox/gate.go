@@ -24,13 +24,37 @@ type Passage int
 
 // Passages.
 const (
-	pass   Passage = iota
-	hold           // not now; asked again at Until, or after recheck
-	refuse         // never
+	Pass   Passage = iota
+	Hold           // not now; asked again at Until, or after recheck
+	Refuse         // never
 )
 
 // recheck is when a gate that cannot tell how long it holds is asked again.
 const recheck = 30 * time.Second
+
+// breakerGate holds messages to an endpoint that does not answer.
+const breakerGate = "breaker"
+
+// justDeaf is how long after it was deaf the server counts as deaf still: what
+// was on its way then arrives in this time.
+const justDeaf = 5 * time.Second
+
+// An Engine is what the gates ask about alarms: a *watch.Engine.
+type Engine interface {
+	ViewID(now time.Time, id int64) (watch.View, bool)
+	View(now time.Time, project, name string) (watch.View, bool)
+	Alarms(now time.Time, c watch.Caller, q watch.AlarmQuery) []watch.View
+	Census(domain string, now time.Time) watch.Census
+	Listening() time.Time
+	Hears(now time.Time) bool
+	LeaveOut(id int64, out bool)
+}
+
+var _ Engine = (*watch.Engine)(nil)
+
+// A Witness answers for gates that only the cloud can: g4 on the age of a
+// server, g6, g8, g9 and g10. An error says that it could not be asked.
+type Witness func(ctx context.Context, gate string, r Row, v watch.View) (Reply, error)
 
 // A lookout is what the gates know at one moment, asked for once for all rows
 // that are due.
@@ -38,11 +62,20 @@ type lookout struct {
 	o         *Outbox
 	now       time.Time
 	suspended []Suspension
+	stormy    map[string]storm // by domain
+	events    []watch.Event    // of storms that were seen to begin or to end
 }
 
 func (o *Outbox) lookout(ctx context.Context, now time.Time) (*lookout, error) {
 	s, err := o.Store.Suspensions(ctx, now)
-	return &lookout{o: o, now: now, suspended: s}, err
+	return &lookout{o: o, now: now, suspended: s, stormy: map[string]storm{}}, err
+}
+
+// A candidate is a row before the gates.
+type candidate struct {
+	*Row
+	view  watch.View
+	known bool // the alarm is still there
 }
 
 // ask asks the gates of a row in their order until one does not let it go.
@@ -50,34 +83,69 @@ func (l *lookout) ask(ctx context.Context, r *Row) (Reply, error) {
 	n, err := ParseName(r.Action)
 	switch {
 	case err != nil:
-		return Reply{Verdict: refuse, Cause: err.Error(), Tell: true}, nil
+		return Reply{Verdict: Refuse, Cause: err.Error(), Tell: true}, nil
 	case l.o.Actions[n.Kind] == nil:
-		return Reply{Verdict: refuse, Cause: noAction(r.Action), Tell: true}, nil
-	case !r.Rough:
-		return l.message(r), nil
+		return Reply{Verdict: Refuse, Cause: noAction(r.Action), Tell: true}, nil
 	}
-	for _, gate := range []func(context.Context, *Row) (Reply, error){l.switchedOff, l.target, l.budgets} {
-		if reply, err := gate(ctx, r); err != nil || reply.Verdict != pass {
+	c := candidate{Row: r}
+	c.view, c.known = l.o.Engine.ViewID(l.now, r.AlarmID)
+	if !r.Rough {
+		return l.message(c, n), nil
+	}
+	for _, gate := range l.gates(c) {
+		if reply, err := gate(ctx); err != nil || reply.Verdict != Pass {
 			return reply, err
 		}
 	}
 	return Reply{}, nil
 }
 
-// message asks what a message passes: suspensions, and its endpoint's breaker.
-func (l *lookout) message(r *Row) Reply {
-	if s := l.suspension(r); s != nil {
+// gates are those of rough actions, g1 to g10.
+func (l *lookout) gates(c candidate) []func(context.Context) (Reply, error) {
+	own := func(f func(candidate) Reply) func(context.Context) (Reply, error) {
+		return func(context.Context) (Reply, error) { return f(c), nil }
+	}
+	stored := func(f func(context.Context, candidate) (Reply, error)) func(context.Context) (Reply, error) {
+		return func(ctx context.Context) (Reply, error) { return f(ctx, c) }
+	}
+	witness := func(gate string) func(context.Context) (Reply, error) {
+		return func(ctx context.Context) (Reply, error) {
+			if l.o.Witness == nil {
+				return Reply{}, nil
+			}
+			return l.o.Witness(ctx, gate, *c.Row, c.view)
+		}
+	}
+	return []func(context.Context) (Reply, error){
+		own(l.switchedOff), own(l.deaf), own(l.storm), stored(l.target), witness("g4"), stored(l.budgets),
+		witness("g6"), own(l.wanted), witness("g8"), witness("g9"), witness("g10"),
+	}
+}
+
+// message asks what a message passes: suspensions, its endpoint's breaker, and
+// for a signal to a scaling policy whether it still says what is so: late, it
+// would scale for nothing.
+func (l *lookout) message(c candidate, n Name) Reply {
+	if n.Kind == Signal && isPolicy(n.Argument) && !c.Trial {
+		switch age := l.now.Sub(c.Born); {
+		case !c.known || c.view.Number > c.Number:
+			return Reply{Gate: "g7", Verdict: Refuse, Cause: "a signal to a policy comes too late: the alarm has changed"}
+		case age > c.Span:
+			return Reply{Gate: "g7", Verdict: Refuse, Cause: "a signal to a policy comes too late", Detail: fmt.Sprintf("after %s, of %s", age.Round(time.Second), c.Span)}
+		}
+	}
+	if s := l.suspension(c); s != nil {
 		return s.hold()
 	}
-	if until, open := l.o.breakers.open(endpointOf(r.Action), l.now); open {
-		return Reply{Gate: "breaker", Verdict: hold, Cause: endpointOf(r.Action) + " does not answer", Until: until}
+	if until, open := l.o.breakers.open(endpointOf(c.Action), l.now); open {
+		return Reply{Gate: breakerGate, Verdict: Hold, Cause: endpointOf(c.Action) + " does not answer", Until: until}
 	}
 	return Reply{}
 }
 
-func (l *lookout) suspension(r *Row) *Suspension {
+func (l *lookout) suspension(c candidate) *Suspension {
 	for i := range l.suspended {
-		if l.suspended[i].covers(r) {
+		if l.suspended[i].covers(c.Project, c.Alarm, c.Object, c.Stack, c.view.StackID) {
 			return &l.suspended[i]
 		}
 	}
@@ -85,36 +153,126 @@ func (l *lookout) suspension(r *Row) *Suspension {
 }
 
 // switchedOff is g1.
-func (l *lookout) switchedOff(_ context.Context, r *Row) (Reply, error) {
-	if s := l.suspension(r); s != nil {
-		return s.hold(), nil
+func (l *lookout) switchedOff(c candidate) Reply {
+	if s := l.suspension(c); s != nil {
+		return s.hold()
 	}
 	if l.o.DryRun {
-		return Reply{Gate: "g1", Verdict: refuse, Cause: "dry run: nothing is done"}, nil
+		return Reply{Gate: "g1", Verdict: Refuse, Cause: "dry run: nothing is done"}
+	}
+	if c.known && !c.view.ActionsEnabled && !c.Trial {
+		return Reply{Gate: "g1", Verdict: Refuse, Cause: "the alarm's actions are switched off"}
+	}
+	return Reply{}
+}
+
+// deaf is g2: what was not heard is no silence.
+func (l *lookout) deaf(c candidate) Reply {
+	if c.Trial {
+		return Reply{}
+	}
+	since := l.o.Engine.Listening()
+	if l.now.Sub(since) < justDeaf {
+		return Reply{Gate: "g2", Verdict: Hold, Cause: "the server could not hear until now", Until: since.Add(justDeaf)}
+	}
+	if !c.ofSilence() {
+		return Reply{}
+	}
+	if until := c.view.Heard.Add(c.view.Silence()); l.now.Before(until) {
+		return Reply{Gate: "g2", Verdict: Hold, Until: until, Cause: "not listened for long enough to know silence",
+			Detail: fmt.Sprintf("since %s, of %s", clock(c.view.Heard), c.view.Silence())}
+	}
+	return Reply{}
+}
+
+// ofSilence says that the action is wanted because a guest is not heard.
+func (c candidate) ofSilence() bool {
+	return c.known && c.To == watch.Firing && c.view.Presence()
+}
+
+// target is g4: one action in flight on a target, and time for the last one to
+// show its effect. An action for which its own alarm fired anew came after the
+// target was back.
+func (l *lookout) target(ctx context.Context, c candidate) (Reply, error) {
+	t, err := l.o.Store.Tally(ctx, TallyQuery{Object: c.Object, Since: l.now, Except: c.Key})
+	if err != nil {
+		return Reply{}, err
+	}
+	if t.InFlight > 0 {
+		return Reply{Gate: "g4", Verdict: Hold, Cause: "another action on " + c.Object + " is under way", Until: l.now.Add(deferral)}, nil
+	}
+	last, err := l.o.Store.Rows(ctx, RowQuery{Object: c.Object, Limit: 20})
+	if err != nil {
+		return Reply{}, err
+	}
+	for _, r := range last {
+		if r.Status != Done || r.Began.IsZero() || r.Forgiven || r.Key == c.Key {
+			continue
+		}
+		if until := l.settled(r, c); l.now.Before(until) {
+			return Reply{Gate: "g4", Verdict: Hold, Until: until, Cause: fmt.Sprintf("%s of %s may still take effect", Shown(r.Action), clock(r.Began))}, nil
+		}
 	}
 	return Reply{}, nil
 }
 
-// target is g4: one action in flight on a target.
-func (l *lookout) target(ctx context.Context, r *Row) (Reply, error) {
-	t, err := l.o.Store.Tally(ctx, TallyQuery{Object: r.Object, Since: l.now, Except: r.Key})
-	if err == nil && t.InFlight > 0 {
-		return Reply{Gate: "g4", Verdict: hold, Cause: "another action on " + r.Object + " is under way", Until: l.now.Add(deferral)}, nil
+// settled is until when an action that was done may take to show its effect:
+// until its alarm is OK, or the boot grace and what its alarm needs to see it.
+func (l *lookout) settled(done Row, c candidate) time.Time {
+	v, known := l.o.Engine.ViewID(l.now, done.AlarmID)
+	if !known || done.AlarmID == c.AlarmID && c.Number > done.Number || v.State == watch.OK && v.Since.After(done.Began) {
+		return time.Time{}
 	}
-	return Reply{}, err
+	sight := done.Span
+	if v.Presence() {
+		sight = v.Silence()
+	}
+	return done.Began.Add(l.o.Gates.BootGrace + sight)
 }
+
+// wanted is g7: the state that wanted the action is still the alarm's.
+func (l *lookout) wanted(c candidate) Reply {
+	no := func(cause string, tell bool) Reply {
+		return Reply{Gate: "g7", Verdict: Refuse, Cause: cause, Tell: tell}
+	}
+	switch {
+	case c.Trial:
+		return Reply{}
+	case !c.known:
+		return no("the alarm was deleted", false)
+	case c.view.Number < c.Number: // stored, and not visible yet
+		return Reply{Gate: "g7", Verdict: Hold, Cause: "the state is being stored", Until: l.now.Add(time.Second)}
+	case c.view.Number > c.Number:
+		return no(fmt.Sprintf("the alarm is no longer in that %s", c.To), false)
+	case c.view.Revision != c.Revision:
+		return no("the alarm's definition was changed", c.view.State == watch.Firing)
+	case c.ofSilence() && !c.view.Silent:
+		return no("the guest is heard again", false)
+	}
+	return Reply{}
+}
+
+// clock is a time for people.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // answered is what is written of a row that a gate did not let go.
 func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 	c := Change{Row: r, Owner: r.Claim}
+	if a.Gate == breakerGate { // of the endpoint, and no news about the row
+		c.Row.Status, c.Row.Gate, c.Row.Next, c.Row.Claim, c.Row.Lease = Held, a.Gate, a.Until, "", time.Time{}
+		return []Change{c}
+	}
 	reason := strings.TrimSuffix(a.Cause+": "+a.Detail, ": ")
-	changed := r.Gate != a.Gate || !strings.HasPrefix(r.Why, a.Cause) || a.Verdict == refuse
+	changed := r.Gate != a.Gate || !strings.HasPrefix(r.Why, a.Cause) || a.Verdict == Refuse
 	c.Row.Claim, c.Row.Lease = "", time.Time{}
 	c.Row.Gate, c.Row.Why = a.Gate, reason
 	if changed {
 		c.Row.Since, c.Row.Told = now, false
 	}
-	if a.Verdict == refuse {
+	if a.Gate == "g8" && a.Verdict == Hold && c.Row.Gate == r.Gate && o.Gates.HoldFor > 0 && now.Sub(c.Row.Since) >= o.Gates.HoldFor {
+		return o.gaveUp(now, c)
+	}
+	if a.Verdict == Refuse {
 		c.Row.Status = Refused
 		c.Row.note(Step{At: now, Status: Refused, Text: named(a.Gate, reason)})
 		c.Events = []watch.Event{event(c.Row, watch.Gate, now, "refused: "+named(a.Gate, reason))}
@@ -135,6 +293,15 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 	return o.longHeld(now, c)
 }
 
+// gaveUp ends a row for which no second witness came.
+func (o *Outbox) gaveUp(now time.Time, c Change) []Change {
+	text := fmt.Sprintf("held for %s: %s", now.Sub(c.Row.Since).Round(time.Minute), c.Row.Why)
+	c.Row.Status = GaveUp
+	c.Row.note(Step{At: now, Status: GaveUp, Text: text})
+	c.Events = []watch.Event{event(c.Row, watch.Gate, now, "gave up: "+text)}
+	return append([]Change{c}, o.tellOfEnd(c.Row)...)
+}
+
 // longHeld tells the operator, once, of a rough action that is held for long.
 func (o *Outbox) longHeld(now time.Time, c Change) []Change {
 	if !c.Row.Rough || c.Row.Told || o.Gates.HoldFor == 0 || now.Sub(c.Row.Since) < o.Gates.HoldFor {
@@ -153,9 +320,13 @@ func named(gate, reason string) string {
 
 // event is an entry of the history about a row.
 func event(r Row, kind watch.EventKind, now time.Time, text string) watch.Event {
-	summary := []rune(Shown(r.Action) + ": " + text)
-	if len(summary) > 255 {
-		summary = append(summary[:252], '.', '.', '.')
+	return watch.Event{At: now, Kind: kind, Project: r.Project, Alarm: r.Alarm, Target: r.Object, Key: r.Key, Summary: clip(Shown(r.Action) + ": " + text)}
+}
+
+// clip bounds a line of the history.
+func clip(text string) string {
+	if line := []rune(text); len(line) > 255 {
+		return string(line[:252]) + "..."
 	}
-	return watch.Event{At: now, Kind: kind, Project: r.Project, Alarm: r.Alarm, Target: r.Object, Key: r.Key, Summary: string(summary)}
+	return text
 }

@@ -131,6 +131,13 @@ func isSignal(u *url.URL) bool {
 	return q.Has("Signature") && q.Has("AWSAccessKeyId")
 }
 
+// isPolicy says that a signal URL is of what acts on each signal, as scaling
+// policies do; a wait condition only counts them.
+func isPolicy(signal string) bool {
+	u, err := url.Parse(signal)
+	return err == nil && !strings.Contains(u.EscapedPath(), "/waitcondition/")
+}
+
 // Shown is an action as logs, errors and the history may have it: of a URL the
 // scheme and host, for its user, path and query may each be a secret, and of
 // a signal the resource.

@@ -94,13 +94,25 @@ func (o *Outbox) tell(r Row, news string, now time.Time, text string) []Change {
 		Notice: Shown(r.Action) + ": " + text,
 	}
 	notice.Action = prefix + string(Notify)
+	notice.AlarmID, notice.Number = 0, 0 // in no order with the alarm's own messages, which may be held up
 	return []Change{{Row: notice, New: true}}
 }
 
 // tellOfEnd tells the operator of an end that is not what was wanted.
 func (o *Outbox) tellOfEnd(r Row) []Change {
+	if r.Status == GaveUp && r.Rough {
+		o.giveUp(r.AlarmID)
+	}
 	if r.Status == Done || r.Status == Refused && !r.Rough {
 		return nil
 	}
 	return o.tell(r, string(r.Status), time.Now(), string(r.Status)+": "+r.Why)
+}
+
+// giveUp leaves a guest out of the counts of storms until it is back.
+func (o *Outbox) giveUp(alarm int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hopeless[alarm] = true
+	o.Engine.LeaveOut(alarm, true)
 }

@@ -15,6 +15,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -38,12 +39,14 @@ const (
 	grace    = 10 * time.Second // for what is under way when the server stops
 )
 
-// Options are what an outbox works with. Store and Log must be set.
+// Options are what an outbox works with. Store, Engine and Log must be set.
 type Options struct {
 	Store   Store
+	Engine  Engine
 	Actions map[Kind]Action // a kind that is missing here is refused
 	Log     *slog.Logger
 	Gates   Gates
+	Witness Witness // what the cloud knows; nil: it is not asked
 
 	DryRun     bool          // rough actions are refused, messages say that it is one
 	RetryFor   time.Duration // calls to the cloud
@@ -56,18 +59,21 @@ type Outbox struct {
 	Options
 	wake     chan struct{}
 	breakers breakers
+	storms   storms
 
 	begin sync.Mutex // held from the last look at budgets until acting is written
 
-	mu    sync.Mutex
-	busy  map[string]*work // by key
-	count map[string]int   // of messages under way, by endpoint and by project
-	wg    sync.WaitGroup
+	mu        sync.Mutex
+	busy      map[string]*work // by key
+	count     map[string]int   // of messages under way, by endpoint and by project
+	suspended []int64          // suspensions for which guests are left out of storms
+	hopeless  map[int64]bool   // alarms of guests that were given up, until they are OK
+	wg        sync.WaitGroup
 }
 
 // New returns an outbox that does nothing until Run.
 func New(o Options) *Outbox {
-	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}}
+	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}}
 }
 
 // Wake says that there may be new rows. It never waits.
@@ -84,6 +90,9 @@ func (o *Outbox) Wake() {
 func (o *Outbox) Run(ctx context.Context) error {
 	if err := o.Store.Release(ctx); err != nil {
 		return fmt.Errorf("end the claims of before: %w", err)
+	}
+	if err := o.Store.Rouse(ctx, "", time.Now()); err != nil {
+		return fmt.Errorf("ask anew about what was held: %w", err)
 	}
 	working, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -137,6 +146,9 @@ func (o *Outbox) stop(ctx context.Context, cut context.CancelCauseFunc) error {
 // pass looks once at what is due: what gates hold is written down in one
 // transaction, what may go is claimed and begun. It says whether more is due.
 func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, err error) {
+	if err := errors.Join(o.countOut(ctx, now), o.watchStorms(ctx, now)); err != nil {
+		return false, err
+	}
 	rows, err := o.Store.Due(ctx, now, page)
 	if err != nil {
 		return false, err
@@ -153,6 +165,9 @@ func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, e
 			return false, err
 		}
 		changes = append(changes, change...)
+	}
+	if len(look.events) > 0 {
+		changes = append(changes, Change{Events: look.events})
 	}
 	if len(changes) == 0 {
 		return false, nil
@@ -171,7 +186,7 @@ func (o *Outbox) take(ctx, working context.Context, look *lookout, r *Row) ([]Ch
 		if err != nil {
 			return nil, err
 		}
-		if answer.Verdict != pass {
+		if answer.Verdict != Pass {
 			return o.answered(look.now, *r, answer), nil
 		}
 	}

@@ -15,8 +15,7 @@ type Store interface {
 	// Due returns at most n rows that have not ended, whose Next is not after
 	// now, and that nobody claims or whose lease is over. Rows in flight come
 	// first, then the earliest Next. A message is not due while an earlier
-	// message of its alarm has not ended: one of a smaller (Number, Repeat);
-	// rows with a Notice are in no order.
+	// message of its alarm has not ended: one of a smaller (Number, Repeat).
 	Due(ctx context.Context, now time.Time, n int) ([]Row, error)
 
 	// Claim gives a row that is due to an owner until a time, and returns it
@@ -59,7 +58,7 @@ type Store interface {
 
 // A Change is what Update writes of one row.
 type Change struct {
-	Row    Row
+	Row    Row    // without a Key: there is none, only events
 	Owner  string // the claim that the row must have in the store; empty: none
 	New    bool   // the row is not there yet; if it is, nothing is written
 	Events []watch.Event

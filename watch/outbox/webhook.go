@@ -118,9 +118,7 @@ func (p *Post) send(req *http.Request, r Row) (Answer, error) {
 
 // unsent is a request without an answer: as an error without its URL.
 func unsent(ctx context.Context, err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
+	err = bare(err)
 	if errors.Is(err, errPrivate) {
 		return &Failure{Err: err, Fate: NotHere}
 	}
@@ -128,6 +126,14 @@ func unsent(ctx context.Context, err error) error {
 		err = cause
 	}
 	return &Failure{Err: err, Fate: Again}
+}
+
+// bare is an error of net/http without the URL, which may hold a secret.
+func bare(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // judge is nil for a status that takes the message; a refusal that will stay

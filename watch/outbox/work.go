@@ -213,28 +213,25 @@ func (w *work) act(ctx context.Context) {
 
 // enter leads a row from looked to acting, or holds it.
 func (w *work) enter(ctx context.Context) bool {
-	if w.row.Rough {
-		w.o.begin.Lock()
-		defer w.o.begin.Unlock()
-	}
 	now := time.Now()
 	look, err := w.o.lookout(ctx, now)
 	var answer Reply
 	if err == nil {
 		answer, err = look.ask(ctx, &w.row)
 	}
+	if err == nil && answer.Verdict == Pass && w.row.Rough {
+		w.o.begin.Lock()
+		defer w.o.begin.Unlock()
+		answer, err = look.reserve(ctx, &w.row)
+	}
 	if err != nil {
 		w.o.Log.Error("gates cannot be asked", "key", w.row.Key, "err", err)
 		w.lost = true
 		return false
 	}
-	if answer.Verdict == pass && w.row.Trial && w.row.Rough {
-		answer = Reply{Gate: "g1", Verdict: refuse, Cause: "test: every gate would let it go; nothing was done"}
-	}
-	if answer.Verdict != pass {
-		changes := w.o.answered(now, w.row, answer)
-		w.lost = !w.save(ctx, changes...)
-		w.row = changes[0].Row
+	if answer.Verdict != Pass {
+		w.lost = !w.save(ctx, append(w.o.answered(now, w.row, answer), Change{Events: look.events})...)
+		w.row.Claim = ""
 		return false
 	}
 	r := w.step(Acting, Answer{})
@@ -242,14 +239,15 @@ func (w *work) enter(ctx context.Context) bool {
 		r.Began = now
 	}
 	var events []watch.Event
-	if r.Gate != "" {
-		events = append(events, event(r, watch.Gate, now, fmt.Sprintf("%s lets it go", r.Gate)))
-		r.Gate, r.Why, r.Since = "", "", time.Time{}
+	if r.Gate != "" && r.Gate != breakerGate {
+		events = append(events, event(r, watch.Gate, now, r.Gate+" lets it go"))
+		r.Why = ""
 	}
+	r.Gate, r.Since, r.Told = "", time.Time{}, false
 	if r.Rough {
 		events = append(events, event(r, watch.Action, now, "begins"))
 	}
-	w.put(ctx, r, events...)
+	w.put(ctx, r, append(events, look.events...)...)
 	return !w.lost
 }
 

@@ -28,7 +28,7 @@ func stageOf(s outbox.Status) int {
 
 // notes are what no query asks for. A row that nobody has worked on has none.
 type notes struct {
-	Reason   string          `json:",omitempty"`
+	Why      string          `json:",omitempty"`
 	Since    time.Time       `json:",omitzero"`
 	Told     bool            `json:",omitempty"`
 	Tries    int             `json:",omitempty"`
@@ -39,7 +39,7 @@ type notes struct {
 }
 
 func notesOf(r *outbox.Row) (string, error) {
-	n := notes{r.Reason, r.Since, r.Told, r.Tries, r.Baseline, r.Trial, r.Notice, r.Steps}
+	n := notes{r.Why, r.Since, r.Told, r.Tries, r.Baseline, r.Trial, r.Notice, r.Steps}
 	text, err := json.Marshal(n)
 	if string(text) == "{}" {
 		return "", err
@@ -65,7 +65,7 @@ func readRow(r *row) (o outbox.Row) {
 	o.Gate, o.Forgiven = r.text(), r.yes()
 	var n notes
 	r.json(&n)
-	o.Reason, o.Since, o.Told, o.Tries = n.Reason, n.Since, n.Told, n.Tries
+	o.Why, o.Since, o.Told, o.Tries = n.Why, n.Since, n.Told, n.Tries
 	o.Baseline, o.Trial, o.Notice, o.Steps = n.Baseline, n.Trial, n.Notice, n.Steps
 	return o
 }
@@ -139,9 +139,12 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 		for _, c := range changes {
 			var written bool
 			var err error
-			if c.New {
+			switch {
+			case c.Row.Key == "":
+				written = true
+			case c.New:
 				written, err = t.putRow(c.Row)
-			} else {
+			default:
 				written, err = t.setRow(c.Row, c.Owner)
 			}
 			switch {

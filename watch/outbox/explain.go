@@ -1,0 +1,177 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// An Explanation is the chain from samples to actions, as it stands: what
+// arrived, what was decided, what the gates said, what was called, and what
+// comes next.
+type Explanation struct {
+	Alarm       *AlarmState   `json:",omitempty"` // nil: of a target
+	Target      string        `json:",omitempty"`
+	Transitions []watch.Event // newest first
+	Actions     []Explained   // newest first
+	Gates       []watch.Event // answers that changed, newest first
+	Suspended   []Suspension  // that cover it
+	Storms      []Storm       // that hold it
+	Next        string        // one line
+}
+
+// An AlarmState is what there is to know of an alarm's samples and rule.
+type AlarmState struct {
+	ID              int64
+	Project, Name   string
+	Rule            string
+	State           watch.State
+	Number          int
+	Since           time.Time
+	Reason          string
+	Arrived         time.Time     `json:",omitzero"` // last, of a presence alarm
+	SilentFor       time.Duration `json:",omitzero"` // since that
+	Allowed         time.Duration `json:",omitzero"` // silence
+	Heard           time.Time     // listening since
+	NextLook        time.Time     `json:",omitzero"`
+	Silent, Overdue bool
+}
+
+// An Explained is an action without its secrets.
+type Explained struct {
+	Key, Action, Target string
+	Status              Status
+	Born                time.Time
+	Next                time.Time `json:",omitzero"` // when it is looked at again
+	Gate, Why           string    `json:",omitempty"`
+	Tries               int
+	Steps               []Step
+}
+
+// ExplainAlarm explains an alarm; watch.ErrNotFound when it is not there.
+func (o *Outbox) ExplainAlarm(ctx context.Context, project, name string) (Explanation, error) {
+	now := time.Now()
+	v, ok := o.Engine.View(now, project, name)
+	if !ok {
+		return Explanation{}, fmt.Errorf("%w: %s", watch.ErrNotFound, name)
+	}
+	x := Explanation{Alarm: alarmState(v, now)}
+	if err := o.explain(ctx, &x, watch.EventQuery{Project: project, Alarm: name}, RowQuery{AlarmID: v.ID}); err != nil {
+		return x, err
+	}
+	x.Next = next(x, v, now)
+	return x, o.holds(ctx, &x, now, project, name, objectOf(v.Alarm), v.Stack, v.StackID)
+}
+
+// ExplainTarget explains what was done about a target, by the name that rows
+// have as their Object.
+func (o *Outbox) ExplainTarget(ctx context.Context, object string) (Explanation, error) {
+	now := time.Now()
+	x := Explanation{Target: object}
+	if err := o.explain(ctx, &x, watch.EventQuery{Target: object}, RowQuery{Object: object}); err != nil {
+		return x, err
+	}
+	if len(x.Actions) == 0 && len(x.Gates) == 0 {
+		return x, fmt.Errorf("nothing was ever wanted of %s", object)
+	}
+	x.Next = nextOf(x.Actions, now)
+	return x, o.holds(ctx, &x, now, "", "", object)
+}
+
+// shownActions is how many of them an explanation has, and shownEvents of
+// which kinds of events.
+const (
+	shownActions = 20
+	shownEvents  = 50
+)
+
+func (o *Outbox) explain(ctx context.Context, x *Explanation, q watch.EventQuery, rows RowQuery) error {
+	rows.Limit, q.Limit = shownActions, shownEvents
+	actions, err := o.Store.Rows(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for _, r := range actions {
+		e := Explained{Key: r.Key, Action: Shown(r.Action), Target: r.Object, Status: r.Status, Born: r.Born, Gate: r.Gate, Why: r.Why, Tries: r.Tries, Steps: r.Steps}
+		if !r.Status.Ended() {
+			e.Next = r.Next
+		}
+		x.Actions = append(x.Actions, e)
+	}
+	q.Kinds = []watch.EventKind{watch.StateUpdate}
+	if x.Alarm != nil {
+		if x.Transitions, _, err = o.Store.Events(ctx, q); err != nil {
+			return err
+		}
+	}
+	q.Kinds = []watch.EventKind{watch.Gate, watch.Suspension}
+	x.Gates, _, err = o.Store.Events(ctx, q)
+	return err
+}
+
+// holds adds what holds all actions of an alarm or a target.
+func (o *Outbox) holds(ctx context.Context, x *Explanation, now time.Time, project, alarm, object string, stacks ...string) error {
+	all, err := o.Store.Suspensions(ctx, now)
+	for _, s := range all {
+		if s.covers(project, alarm, object, stacks...) {
+			x.Suspended = append(x.Suspended, s)
+		}
+	}
+	for _, st := range o.Storms() {
+		if st.Domain == watch.AllProjects || st.Domain == project {
+			x.Storms = append(x.Storms, st)
+		}
+	}
+	return err
+}
+
+func alarmState(v watch.View, now time.Time) *AlarmState {
+	s := &AlarmState{
+		ID: v.ID, Project: v.Project, Name: v.Name, State: v.State, Number: v.Number, Since: v.Since, Reason: v.Reason,
+		Heard: v.Heard, NextLook: v.NextLook, Silent: v.Silent, Overdue: v.Overdue,
+		Rule: fmt.Sprintf("%s of %s %s %g over %d × %s", v.Statistic, v.Metric, v.Comparison, v.Threshold, v.Periods, v.Period),
+	}
+	if v.Presence() {
+		s.Allowed, s.Arrived = v.Silence(), v.Arrived
+		if !v.Arrived.IsZero() {
+			s.SilentFor = now.Sub(v.Arrived).Round(time.Second)
+		}
+	}
+	return s
+}
+
+// next is what happens to an alarm next, and when.
+func next(x Explanation, v watch.View, now time.Time) string {
+	if text := nextOf(x.Actions, now); text != "" {
+		return text
+	}
+	switch {
+	case v.Presence() && !v.Fed && v.StartAfter == 0:
+		return "nothing ever arrived: absence counts from the first sample"
+	case v.Presence() && v.State == watch.OK:
+		return fmt.Sprintf("if nothing arrives, it is silent at %s", clock(v.NextLook))
+	case !v.NextLook.IsZero():
+		return "judged again at " + clock(v.NextLook)
+	}
+	return "judged again with the next sample"
+}
+
+// nextOf is what happens to the newest action that has not ended.
+func nextOf(actions []Explained, now time.Time) string {
+	for _, a := range actions {
+		switch {
+		case a.Status.Ended():
+			continue
+		case a.Status.InFlight():
+			return fmt.Sprintf("%s is %s", a.Action, a.Status)
+		case a.Gate != "":
+			return fmt.Sprintf("%s is held by %s (%s), asked again at %s", a.Action, a.Gate, a.Why, clock(a.Next))
+		case a.Next.After(now):
+			return fmt.Sprintf("%s is tried again at %s (%s)", a.Action, clock(a.Next), a.Why)
+		}
+		return a.Action + " is about to begin"
+	}
+	return ""
+}

@@ -1,0 +1,175 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// storms are the domains, projects and all of them together, where so many
+// guests are overdue at once that the fault is elsewhere: nothing rough is done
+// there. Overdue guests are counted, not silent ones: of guests that fell out
+// of reach in one moment the first is silent a whole period before the last.
+type storms struct {
+	mu sync.Mutex
+	in map[string]*storm
+}
+
+type storm struct {
+	census watch.Census // when it was last looked at
+	since  time.Time
+	ended  time.Time // zero: it goes on
+	waived bool      // an operator lets actions go all the same
+}
+
+// A Storm is what an operator is told of one.
+type Storm struct {
+	Domain         string
+	Overdue, Alive int
+	Since          time.Time
+	Waived         bool
+}
+
+// isStorm says whether a count is one.
+func (g Gates) isStorm(domain string, c watch.Census) bool {
+	share := g.StormShareDomain
+	if domain == watch.AllProjects {
+		share = g.StormShare
+	}
+	return c.Counted > g.StormCount && float64(c.Counted) >= share*float64(c.Alive)
+}
+
+// look notes what a census says of a domain, and returns an event when a storm
+// begins or ends.
+func (s *storms) look(g Gates, domain string, c watch.Census, now time.Time) (storm, *watch.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.in[domain]
+	goes := st != nil && st.ended.IsZero()
+	switch is := g.isStorm(domain, c); {
+	case is && !goes:
+		st = &storm{since: now, census: c}
+		if s.in == nil {
+			s.in = map[string]*storm{}
+		}
+		s.in[domain] = st
+		return *st, stormEvent(domain, now, "storm: nothing rough is done: "+count(domain, c, g))
+	case is:
+		st.census = c
+	case goes:
+		st.census, st.ended = c, now
+		return *st, stormEvent(domain, now, "storm is over: "+count(domain, c, g))
+	case st == nil:
+		return storm{}, nil
+	}
+	return *st, nil
+}
+
+func count(domain string, c watch.Census, g Gates) string {
+	share := g.StormShareDomain
+	if domain == watch.AllProjects {
+		share = g.StormShare
+	}
+	return fmt.Sprintf("%d of %d guests of %s overdue since %s, limit %.0f %%", c.Overdue, c.Alive, domainName(domain), clock(c.Since), 100*share)
+}
+
+func domainName(domain string) string {
+	if domain == watch.AllProjects {
+		return "all projects"
+	}
+	return "project " + domain
+}
+
+func stormEvent(domain string, now time.Time, text string) *watch.Event {
+	e := watch.Event{At: now, Kind: watch.Gate, Summary: text}
+	if domain != watch.AllProjects {
+		e.Project = domain
+	}
+	return &e
+}
+
+// under lists the domains whose storms go on.
+func (s *storms) under() map[string]storm {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	going := map[string]storm{}
+	for domain, st := range s.in {
+		if st.ended.IsZero() {
+			going[domain] = *st
+		}
+	}
+	return going
+}
+
+// watchStorms looks at storms that go on, and makes what they held due when
+// one is over.
+func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
+	over := false
+	var events []watch.Event
+	for domain := range o.storms.under() {
+		st, e := o.storms.look(o.Gates, domain, o.Engine.Census(domain, now), now)
+		over = over || !st.ended.IsZero()
+		if e != nil {
+			events = append(events, *e)
+		}
+	}
+	if err := o.record(ctx, events); err != nil || !over {
+		return err
+	}
+	return o.Store.Rouse(ctx, "g3", now)
+}
+
+// record writes entries of the history that belong to no row.
+func (o *Outbox) record(ctx context.Context, events []watch.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	_, err := o.Store.Update(ctx, Change{Events: events})
+	if err == nil {
+		o.logEvents([]Change{{Events: events}})
+	}
+	return err
+}
+
+// stormRecheck is when a row that a storm holds is asked about again, if the
+// storm is not over before: a million of them may be held.
+const stormRecheck = 5 * time.Minute
+
+// domain is how a domain stands; it is counted once for a lookout.
+func (l *lookout) domain(name string) storm {
+	if st, ok := l.stormy[name]; ok {
+		return st
+	}
+	st, e := l.o.storms.look(l.o.Gates, name, l.o.Engine.Census(name, l.now), l.now)
+	if e != nil {
+		l.events = append(l.events, *e)
+	}
+	l.stormy[name] = st
+	return st
+}
+
+// storm is g3. When a storm is over each guest that is silent still gets the
+// whole of its silence once more.
+func (l *lookout) storm(c candidate) Reply {
+	if c.Trial {
+		return Reply{}
+	}
+	for _, domain := range []string{c.Project, watch.AllProjects} {
+		st := l.domain(domain)
+		switch {
+		case st.since.IsZero() || st.waived:
+			continue
+		case st.ended.IsZero():
+			return Reply{Gate: "g3", Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.o.Gates), Until: l.now.Add(stormRecheck)}
+		case c.ofSilence():
+			if until := st.ended.Add(c.view.Silence()); l.now.Before(until) {
+				return Reply{Gate: "g3", Verdict: Hold, Until: until,
+					Cause: fmt.Sprintf("storm in %s is over, and who is silent is given %s", domainName(domain), c.view.Silence())}
+			}
+		}
+	}
+	return Reply{}
+}
