@@ -16,7 +16,7 @@ CC_FOUND = $(shell command -v $(CC))
 # A Go that is too old says so itself; one that is not there cannot.
 $(if $(shell command -v go),,$(error Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install))
 
-.PHONY: build demo test test-system lint fuzz bench deps e2e-heat both clean
+.PHONY: build demo test test-system lint fuzz bench deps e2e-heat e2e-ha both clean
 build: ; go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/cfn-agent ./cmd/cfn-agent
 both: ; for arch in amd64 arm64; do GOARCH=$$arch go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-agent ./cmd/cfn-agent || exit; done
 demo: build ; images/demo/demo.sh
@@ -27,4 +27,5 @@ fuzz: ; .ci/fuzz $(FUZZTIME)
 bench: build ; images/e2e/bench.sh
 deps: ; images/e2e/deps.sh
 e2e-heat: build ; images/e2e/heat.sh
+e2e-ha: build ; images/e2e/ha.sh
 clean: ; rm -rf bin

@@ -14,14 +14,7 @@ cache=${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Two tests at once must not both make the tree, or both unpack it.
-mkdir -p "$cache"
-exec 9>"$cache/lock"
-flock 9
-[ -s "$cache/key" ] || "$here/guest/rootfs" "$cache"
-"$here/guest/nspawn" "$cache/rootfs.tar" true 9>&-
-flock -u 9
-
+"$here/guest/prepare" "$cache"
 (cd "$root" && CGO_ENABLED=0 go test -c -tags system -o "$work/services.test" ./agent/services)
 
 # guest COMMAND...: in a container that is gone afterwards

@@ -1,6 +1,6 @@
-// Command server answers as heat-api-cfn does what the benchmark asks of it:
-// DescribeStackResource in XML and in JSON, and the PUT of a signal. It counts
-// the signals, and checks no signature: the clients are measured.
+// Command server answers as heat-api-cfn does what guests without a Heat ask
+// of it: DescribeStackResource in XML and in JSON, and the PUT of a signal. It
+// counts the signals, and checks no signature: the clients are measured.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 )
 
-// metadata are those of resource WikiDatabase in the public Heat template
+// metadata are, unless a file is named, those of resource WikiDatabase in the public Heat template
 // F17/WordPress_Single_Instance_With_HA.yaml (openstack/heat-templates, Apache
 // License 2.0).
 //
@@ -24,9 +24,16 @@ import (
 var metadata []byte
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: server HOST:PORT")
+	if len(os.Args) != 2 && len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: server HOST:PORT [METADATA.json]")
 		os.Exit(2)
+	}
+	if len(os.Args) == 3 {
+		var err error
+		if metadata, err = os.ReadFile(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "server:", err)
+			os.Exit(1)
+		}
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/{$}", describe)
