@@ -2,7 +2,11 @@
 // messages: what it finds is a guess, and nothing may act on it.
 package nearest
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Word returns the known word that is most like a word, letters' case aside:
 // the shortest that the word abbreviates, as cmd does command, else the one
@@ -39,6 +43,46 @@ func abbreviates(short, long string) bool {
 	}
 	return short == ""
 }
+
+// Words returns the known words that are most like a word, letters' case
+// aside, the nearest first and at most n: those that a third of its letters,
+// or two, mistyped explain, or a longer form of one of the two.
+func Words(word string, known []string, n int) []string {
+	type candidate struct {
+		word     string
+		distance int
+	}
+	var near []candidate
+	want := strings.ToLower(word)
+	for _, k := range known {
+		other := strings.ToLower(k)
+		d := Distance(want, other)
+		if d <= tolerated(want) || begins(want, other) || begins(other, want) {
+			near = append(near, candidate{k, d})
+		}
+	}
+	slices.SortFunc(near, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.word, b.word))
+	})
+	var words []string
+	for _, c := range slices.Compact(near) {
+		if len(words) < n {
+			words = append(words, c.word)
+		}
+	}
+	return words
+}
+
+// tolerated is how many letters may differ. Two swapped ones count as two.
+func tolerated(word string) int {
+	if len(word) < 4 {
+		return 1
+	}
+	return max(2, len(word)/3)
+}
+
+// begins says that a word of three letters or more begins another one.
+func begins(word, long string) bool { return len(word) >= 3 && strings.HasPrefix(long, word) }
 
 // Distance is the least number of letters to insert, remove or replace that
 // makes one word the other (V. I. Levenshtein, "Binary codes capable of

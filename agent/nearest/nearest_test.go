@@ -1,6 +1,9 @@
 package nearest
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestDistance(t *testing.T) {
 	f := func(a, b string, want int) {
@@ -39,5 +42,26 @@ func TestWordAbbreviated(t *testing.T) {
 		if got := Word(word, known, 2); got != want {
 			t.Errorf("Word(%q) = %q, want %q", word, got, want)
 		}
+	}
+}
+
+func TestWords(t *testing.T) {
+	known := []string{"httpd", "httpd-init", "sshd", "ssh", "cron", "crond", "a", "cron"}
+	f := func(word string, want ...string) {
+		t.Helper()
+		if got := Words(word, known, 3); !slices.Equal(got, want) {
+			t.Errorf("Words(%q) = %q, want %q", word, got, want)
+		}
+	}
+	f("htpd", "httpd")
+	f("http", "httpd", "httpd-init")
+	f("HTTPD", "httpd", "httpd-init")
+	f("crno", "cron", "crond")
+	f("crons", "cron", "crond")
+	f("zzzzzzzz")
+	f("b", "a")
+	f("", "a")
+	if got := Words("http", known, 1); !slices.Equal(got, []string{"httpd"}) {
+		t.Errorf("the nearest alone: %q", got)
 	}
 }

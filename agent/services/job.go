@@ -3,8 +3,11 @@ package services
 import (
 	"context"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/cfn-agent/cfn-agent/agent/nearest"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
@@ -93,11 +96,17 @@ func (j *job) unknown(ctx context.Context) string {
 	if err != nil {
 		return text
 	}
-	near := nearestUnits(j.unit, names, 3)
+	// Of its own kind alone: a socket is not meant by the name of a service.
+	kind := filepath.Ext(j.unit)
+	names = slices.DeleteFunc(names, func(name string) bool { return filepath.Ext(name) != kind })
+	for i := range names {
+		names[i] = strings.TrimSuffix(names[i], kind)
+	}
+	near := nearest.Words(strings.TrimSuffix(j.unit, kind), names, 3)
 	if len(near) == 0 {
 		return text + ": is its package installed?"
 	}
-	return text + "; names near it: " + strings.Join(near, ", ")
+	return text + "; names near it: " + strings.Join(near, kind+", ") + kind
 }
 
 // setEnabled makes the unit start at boot, or not.
