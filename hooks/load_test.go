@@ -257,6 +257,10 @@ func TestTriggersAreNamesNotSubstrings(t *testing.T) {
 		}
 	}
 	f(Event{Updated, "R", "Resources.R.Metadata"}, "service")
+	longer := Hook{Path: "Resources.R.Metadata", Target: Target{"R", Metadata, ""}, Triggers: []string{"post.updatefoo"}}
+	if (longer.Matches(Event{Updated, "R", "Resources.R.Metadata"})) {
+		t.Errorf("%+v matches %s", longer, Updated)
+	}
 	f(Event{Updated, "R", "Resources.R.Metadata.a"}, "key")
 	f(Event{Added, "R", "Resources.R.Metadata"}, "foo")
 	f(Event{ServiceRestarted, "R", "httpd"}, "service")

@@ -135,6 +135,10 @@ func TestResourceThatHeatDoesNotTellOfKeepsNothingElse(t *testing.T) {
 // AWS::CloudFormation::Init, by luck.
 func TestMetadataWithoutInit(t *testing.T) {
 	g := newGuest(t, on(t, "h", all, "R.Metadata", say))
+	g.heat["R"] = Resource{Status: "CREATE_COMPLETE"}
+	if got := g.run(); got != "" {
+		t.Errorf("without metadata: %q", got)
+	}
 	for _, text := range []string{`{}`, `{"x": null}`, `{"AWS::CloudFormation::Init": null}`, `{"AWS::CloudFormation::Init": []}`, `{"AWS::CloudFormation::Init": {"config": {"services": 7}}}`} {
 		g.tell("R", text)
 		if got := g.run(); !strings.HasPrefix(got, "h post.") {

@@ -270,6 +270,7 @@ func TestUnknownUnit(t *testing.T) {
 		}
 	}
 	f("htpd", "there is no unit htpd.service; names near it: httpd.service")
+	f("http", "there is no unit http.service; names near it: httpd.service")
 	f("mysql", "there is no unit mysql.service; names near it: mysqld.service")
 	f("postgresql", "there is no unit postgresql.service: is its package installed?")
 

@@ -12,6 +12,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=$(cd "$here/../.." && pwd)
 cache=${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}
+# Of openstack/heat-templates, commit 29b8ce6c5ea5 (Apache License 2.0).
 template=$here/ha/WordPress_Single_Instance_With_HA.template
 [ "$(id -u)" = 0 ] || { echo 'ha.sh: must be root' >&2; exit 1; }
 
