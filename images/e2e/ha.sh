@@ -15,19 +15,11 @@ cache=${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}
 # Of openstack/heat-templates, commit 29b8ce6c5ea5 (Apache License 2.0).
 template=$here/ha/WordPress_Single_Instance_With_HA.template
 [ "$(id -u)" = 0 ] || { echo 'ha.sh: must be root' >&2; exit 1; }
+"$here/deps.sh"
+"$here/ha/tree" "$cache"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-if [ -z "${CFN_HA:-}" ]; then
-  "$here/deps.sh"
-  "$here/ha/tree" "$cache"
-  CFN_HA=$(mktemp -d)
-  export CFN_HA
-  trap 'rm -rf "$CFN_HA"' EXIT
-  (cd "$root" && CGO_ENABLED=0 go build -o "$CFN_HA/" ./images/e2e/bench/server ./images/e2e/push/recorder)
-  "$here/guest/netns" "$0"
-  exit
-fi
-
-work=$CFN_HA
 rpmbuild -bb --quiet --define "_topdir $work/rpm" --define "_rpmdir $work/repo" --define '_binary_payload w1.gzdio' \
   --define '__os_install_post %{nil}' "$here/ha/fedora17.spec"
 createrepo_c --quiet "$work/repo"
@@ -45,15 +37,7 @@ resolved .Properties.UserData -r >"$work/cfn-userdata"
 "$here/guest/heat-userdata" -m "$work/metadata.json" -s http://127.0.0.1:8000/v1/ -w http://127.0.0.1:8003/v1/ \
   -u ec2-user "$work/cfn-userdata" >"$work/user-data"
 
-mkdir "$work/record"
-echo '{"uuid": "7d2b6c5e-0000-4000-8000-000000000001", "meta": {}}' >"$work/meta.json"
-"$work/server" 127.0.0.1:8000 "$work/metadata.json" &
-servers=($!)
-"$work/recorder" 127.0.0.1:8003 "$work/meta.json" "$work/record/requests" &
-servers+=($!)
-trap 'kill "${servers[@]}"' EXIT
-
 tools=()
 for tool in init get-metadata signal hup push-stats create-aws-symlinks; do tools+=(-b "$root/bin/cfn-agent:/usr/bin/cfn-$tool"); done
-NETNS=/proc/self/ns/net "$here/guest/nspawn" "$cache/ha" -u "$work/user-data" "${tools[@]}" -b "$work/repo:/repo" \
-  -b "$here/lib.sh:/lib.sh" -b "$here/ha/guest.sh:/guest.sh" -b "$work/record:/record" bash /guest.sh
+NETNS=/proc/self/ns/net "$here/served" "$work" "$here/guest/nspawn" "$cache/ha" -u "$work/user-data" "${tools[@]}" \
+  -b "$work/repo:/repo" -b "$here/lib.sh:/lib.sh" -b "$here/ha/guest.sh:/guest.sh" -b "$work/record:/record" bash /guest.sh
