@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need root and a real machine: package managers against local
 # repositories, full and read-only disks, HAProxy, units under a booted systemd,
-# the whole program in that container, and what cfn-push-stats sends.
+# the whole program in that container, what cfn-push-stats sends, and cfn-agent run.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 [ "$(id -u)" = 0 ] || { echo 'system.sh: must be root' >&2; exit 1; }
@@ -11,3 +11,4 @@ make build
 images/e2e/push.sh
 images/e2e/guest/nspawn "${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}/rootfs.tar" -b "$PWD/bin/cfn-agent:/usr/bin/cfn-agent" \
   -b "$PWD/images/e2e/booted.sh:/booted.sh" bash /booted.sh
+images/e2e/run.sh
