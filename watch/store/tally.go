@@ -124,3 +124,19 @@ func (s *Store) Suspensions(ctx context.Context, now time.Time) ([]outbox.Suspen
 		" FROM suspension WHERE until = 0 OR until >= ? ORDER BY id", nanos(now))
 	return all, s.wrap("read suspensions", err)
 }
+
+// OpenRows is how many actions that have not ended are in a status, and held
+// by a gate.
+type OpenRows struct {
+	Status outbox.Status
+	Gate   string // empty: of none
+	Rows   int
+}
+
+// OpenRows counts the actions that have not ended.
+func (s *Store) OpenRows(ctx context.Context) ([]OpenRows, error) {
+	all, err := list(ctx, s.readers, func(r *row) OpenRows {
+		return OpenRows{Status: outbox.Status(r.text()), Gate: r.text(), Rows: int(r.number())}
+	}, "SELECT status, gate, count(*) FROM outbox WHERE stage IN (0, 1) GROUP BY status, gate")
+	return all, s.wrap("count actions", err)
+}

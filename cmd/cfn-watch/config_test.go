@@ -1,0 +1,114 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestConfigTakesEveryKey(t *testing.T) {
+	data, err := os.ReadFile("testdata/every.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parseConfig("every.conf", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for section, keys := range c.sections() {
+		for key := range keys {
+			if !strings.Contains(string(data), "\n"+key+" = ") {
+				t.Errorf("every.conf lacks %s of [%s]", key, section)
+			}
+		}
+	}
+	if got, want := c.gates.perTarget, []budget{{2, time.Hour}, {4, 2 * day}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("per_target = %v, want %v", got, want)
+	}
+	want := []execConfig{{name: "restart", user: "root", argv: []string{"/usr/bin/systemctl", "restart", "x"}, timeout: 30 * time.Second, retryUnknown: true}}
+	if !reflect.DeepEqual(c.execs, want) {
+		t.Errorf("execs = %+v, want %+v", c.execs, want)
+	}
+	if c.gates.stormShare != 0.3 || c.gates.rate != 0.5 || !c.server.jsonLog || c.server.selftest || c.store.history != 60*day {
+		t.Errorf("values are not those of the file: %+v", c)
+	}
+}
+
+func TestConfigSaysAllMistakesAtOnce(t *testing.T) {
+	_, err := parseConfig("c", []byte(`stray = 1
+[server]
+listen = nowhere
+lsten = 127.0.0.1:1
+cert = /x
+[store]
+flush = soon
+flush = 1s
+[severs]
+[gates]
+per_target = 3 an hour
+storm_share = 20
+rate = 0/s
+[actions]
+api_may = webhook, exec
+dry_run = perhaps
+[exec reboot]
+argv = reboot
+`))
+	want := strings.TrimSpace(`
+c:1: stray stands before any [section]
+c:2: [server] cert and key go together: give both, or none for plain HTTP
+c:3: [server] listen: "nowhere" is not HOST:PORT such as 127.0.0.1:8003
+c:4: [server] unknown key lsten: did you mean listen?
+c:7: [store] flush is there twice
+c:9: unknown section [severs]: did you mean server?
+c:11: [gates] per_target: "3 an hour" is not a budget such as 3/1h
+c:12: [gates] storm_share: "20" is not a share such as 20%
+c:13: [gates] rate: "0/s" is not a rate such as 1/s
+c:15: [actions] api_may: "exec" is none of webhook, signal, notify, restart
+c:16: [actions] dry_run: "perhaps" is neither yes nor no
+c:17: [exec reboot] argv: must begin with the absolute path of a program`)
+	if err == nil || err.Error() != want {
+		t.Errorf("parseConfig = %v\nwant %s", err, want)
+	}
+}
+
+func TestWithoutConfigEverythingIsInTheStateDirectory(t *testing.T) {
+	dir := t.TempDir()
+	c, err := loadConfig(&env{environ: []string{"STATE_DIRECTORY=" + dir}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.store.path != filepath.Join(dir, "state.db") || c.server.admin != filepath.Join(dir, "admin.sock") || c.server.listen != "127.0.0.1:8003" {
+		t.Errorf("defaults = %+v", c)
+	}
+}
+
+func TestConfigThatIsAskedForMustBeThere(t *testing.T) {
+	for _, e := range []*env{{environ: []string{configVariable + "=/nowhere/c"}}, {}} {
+		option := ""
+		if e.environ == nil {
+			option = "/nowhere/c"
+		}
+		if _, err := loadConfig(e, option); err == nil || !strings.Contains(err.Error(), "/nowhere/c") {
+			t.Errorf("loadConfig(%q) = %v, want an error that names the file", option, err)
+		}
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	data, err := os.ReadFile("testdata/every.conf")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(data))
+	f.Add("[exec a]\nargv = /b\n[exec a]\nargv=/c\n[server\nx")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseConfig("c", []byte(text))
+		if (c == nil) == (err == nil) {
+			t.Fatalf("parseConfig = %v, %v, want one of them", c, err)
+		}
+	})
+}

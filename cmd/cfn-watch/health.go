@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// tickStale is how old the last tick may be before the server counts as
+// standing still.
+const tickStale = 10 * time.Second
+
+// health is how the ticks go: they judge, and are what keeps the watchdog
+// quiet.
+type health struct {
+	started time.Time
+
+	mu    sync.Mutex
+	last  time.Time     // tick
+	late  time.Duration // by which it came
+	worst time.Duration // late of all ticks
+	err   error         // the store did not take what the last tick changed
+}
+
+// tick is watch.Options.OnTick.
+func (h *health) tick(r watch.TickResult, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last, h.late, h.err = time.Now(), r.Late, err
+	h.worst = max(h.worst, r.Late)
+}
+
+// problem is what keeps the server from doing its work; nil: nothing.
+func (h *health) problem(engine *watch.Engine, now time.Time) error {
+	h.mu.Lock()
+	last, err := h.last, h.err
+	h.mu.Unlock()
+	switch {
+	case err != nil:
+		return fmt.Errorf("the store takes nothing: %w", err)
+	case now.Sub(last) > tickStale:
+		return fmt.Errorf("no alarm was judged for %s", now.Sub(last).Round(time.Second))
+	case !engine.Hears(now):
+		return fmt.Errorf("the server could not hear for ten of the last thirty minutes")
+	}
+	return nil
+}
+
+// serveHealth answers 200 while all is well, else 503 with the reason.
+func (s *server) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err := s.health.problem(s.engine, time.Now()); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// kickWatchdog tells systemd that the server lives, as long as ticks come: a
+// server that hangs is killed and started anew.
+func (s *server) kickWatchdog(ctx context.Context) {
+	limit, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		s.log.Warn("no watchdog", "err", err)
+	}
+	if err != nil || limit <= 0 {
+		return
+	}
+	ticker := time.NewTicker(limit / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.health.mu.Lock()
+			fresh := now.Sub(s.health.last) < limit/2+time.Second
+			s.health.mu.Unlock()
+			if fresh {
+				notify(s.log, daemon.SdNotifyWatchdog)
+			}
+		}
+	}
+}
+
+// sayAlive calls the URL of whoever watches the watcher, while the server
+// hears, judges and stores.
+func (s *server) sayAlive(ctx context.Context) {
+	if s.config.notify.alive == "" {
+		return
+	}
+	client := &http.Client{Timeout: s.config.notify.aliveEvery / 2}
+	defer client.CloseIdleConnections()
+	ticker := time.NewTicker(s.config.notify.aliveEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.health.problem(s.engine, time.Now()); err != nil {
+			s.log.Warn("the alive call is left out", "because", err)
+			continue
+		}
+		if err := get(ctx, client, s.config.notify.alive); err != nil && ctx.Err() == nil {
+			s.log.Warn("the alive call failed", "err", err)
+		}
+	}
+}
+
+// get asks for a URL, which may hold a secret and is in no error.
+func get(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("[notify] alive is no URL")
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("no answer from %s", req.URL.Host)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("%s answers %s", req.URL.Host, resp.Status)
+	}
+	return nil
+}
+
+// notify tells systemd of a state (sd_notify(3)), if it is there.
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd was not told", "err", err)
+	}
+}
+
+// reloading is the message that Type=notify-reload wants, with the time of
+// CLOCK_MONOTONIC.
+func reloading() string {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return daemon.SdNotifyReloading
+	}
+	return fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000)
+}

@@ -1,0 +1,54 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+// A Status is how the server does.
+type Status struct {
+	Started   time.Time        `json:"started"`
+	Listen    string           `json:"listen"`
+	Listening time.Time        `json:"listening"` // without a break since
+	Hears     bool             `json:"hears"`     // was deaf for less than ten of the last thirty minutes
+	Problem   string           `json:"problem,omitempty"`
+	Pushes    uint64           `json:"pushes"`
+	Totals    watch.Totals     `json:"totals"`
+	Alive     int              `json:"alive"`   // guests that push
+	Actions   map[string]int   `json:"actions"` // that have not ended, by status
+	Held      []Action         `json:"held,omitempty"`
+	NeverFed  []string         `json:"never_fed,omitempty"` // some of the alarms on heartbeats that nothing ever fed
+	Misrouted []watch.Misroute `json:"misrouted,omitempty"`
+}
+
+// mostNamed bounds the lists of a status.
+const mostNamed = 20
+
+func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, error) {
+	now := time.Now()
+	st := Status{
+		Started: s.Started, Listen: s.Listen, Listening: s.Engine.Listening(), Hears: s.Engine.Hears(now),
+		Pushes: s.Engine.Counts().Pushes, Totals: s.Engine.Totals(), Actions: map[string]int{}, Misrouted: s.Engine.Misroutes(),
+		Alive: s.Engine.Census(watch.AllProjects, now).Alive,
+	}
+	if err := s.Problem(); err != nil {
+		st.Problem = err.Error()
+	}
+	if st.Totals.NeverFed > 0 {
+		for _, v := range s.Engine.Alarms(now, operatorOf(by), watch.AlarmQuery{State: watch.NoData}) {
+			if !v.Fed && len(st.NeverFed) < mostNamed {
+				st.NeverFed = append(st.NeverFed, v.Project+"/"+v.Name)
+			}
+		}
+	}
+	rows, err := s.open(ctx)
+	for _, r := range rows {
+		st.Actions[string(r.Status)]++
+		if r.Gate != "" && len(st.Held) < mostNamed {
+			st.Held = append(st.Held, shownAction(r))
+		}
+	}
+	return st, err
+}
