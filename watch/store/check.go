@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // check says what is wrong with the file of a store, which it only reads.
-func check(ctx context.Context, path string) error {
+func check(ctx context.Context, path string, schema fs.FS) error {
 	db, err := readOnly(path, 1)
 	if err != nil {
 		return err
@@ -25,7 +26,7 @@ func check(ctx context.Context, path string) error {
 	if err := quickCheck(ctx, db); err != nil {
 		return explain(path, err)
 	}
-	switch current, newest, err := versions(ctx, db); {
+	switch current, newest, err := versions(ctx, db, schema); {
 	case err != nil:
 		return explain(path, err)
 	case current > newest:
@@ -56,7 +57,7 @@ func explain(path string, err error) error {
 			return fmt.Errorf("read the store %s: %w", path, err)
 		}
 	}
-	if ctxErr := errors.Join(context.Canceled, context.DeadlineExceeded); errors.Is(ctxErr, err) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return &DamagedError{path, strings.Join(strings.Fields(err.Error()), " ")}

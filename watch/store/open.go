@@ -43,6 +43,9 @@ func Open(ctx context.Context, path string, o Options) (s *Store, err error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.schema == nil {
+		o.schema = ours()
+	}
 	held, err := lock.Try(path + ".lock")
 	if errors.Is(err, lock.ErrHeld) {
 		return nil, fmt.Errorf("open the store %s: %w: is cfn-watch running already?", path, lock.ErrHeld)
@@ -66,19 +69,19 @@ func Open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		}
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := create(ctx, path); err != nil {
+		if err := create(ctx, path, o.schema); err != nil {
 			return nil, fmt.Errorf("make the store %s: %w", path, err)
 		}
 	}
-	return s, s.open(ctx)
+	return s, s.open(ctx, o.schema)
 }
 
 // open opens a store that is there.
-func (s *Store) open(ctx context.Context) error {
+func (s *Store) open(ctx context.Context, schema fs.FS) error {
 	if err := dropForeign(s.path, s.log); err != nil {
 		return err
 	}
-	if err := check(ctx, s.path); err != nil {
+	if err := check(ctx, s.path, schema); err != nil {
 		return err
 	}
 	if err := os.Chmod(s.path, 0o600); err != nil {
@@ -88,7 +91,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.writer, err = writable(s.path, "FULL"); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.path, s.writer, s.log); err != nil {
+	if err := migrate(ctx, s.path, s.writer, schema, s.log); err != nil {
 		return fmt.Errorf("migrate the store %s: %w", s.path, err)
 	}
 	if s.readers, err = readOnly(s.path, readConnections); err != nil {
@@ -100,7 +103,7 @@ func (s *Store) open(ctx context.Context) error {
 
 // create makes an empty store under another name and puts it in its place, so
 // that a store that is there is a whole one.
-func create(ctx context.Context, path string) error {
+func create(ctx context.Context, path string, schema fs.FS) error {
 	tmp := path + ".new"
 	if err := removeAll(tmp); err != nil {
 		return err
@@ -116,7 +119,7 @@ func create(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	p, err := newProvider(db)
+	p, err := newProvider(db, schema)
 	if err == nil {
 		_, err = p.Up(ctx)
 	}

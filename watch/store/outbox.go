@@ -61,6 +61,9 @@ const (
 func readRow(r *row) (o outbox.Row) {
 	o.Key, o.Rough, o.Object = r.text(), r.yes(), r.text()
 	r.json(&o.Wanted)
+	if string(o.Data) == "null" { // which is how JSON says that there is none
+		o.Data = nil
+	}
 	o.Born, o.Status, o.Next, o.Claim, o.Lease, o.Began = r.time(), outbox.Status(r.text()), r.time(), r.text(), r.time(), r.time()
 	o.Gate, o.Forgiven = r.text(), r.yes()
 	var n notes

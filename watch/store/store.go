@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/cfn-agent/cfn-agent/agent/lock"
@@ -25,6 +26,8 @@ import (
 type Options struct {
 	New bool         // sets what is there aside, with a name that says when, and begins anew
 	Log *slog.Logger // hears what was set aside or migrated; nil: slog.Default
+
+	schema fs.FS // migrations; nil: ours
 }
 
 // A Store is open until Close. Its methods may be called at any time from any

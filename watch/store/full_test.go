@@ -1,0 +1,117 @@
+//go:build system
+
+package store
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+const inside = "CFN_TEST_MOUNT_NAMESPACE"
+
+// TestDiskFull runs itself in a mount namespace of its own, with a file system
+// of 4 MiB; it needs root or user namespaces.
+func TestDiskFull(t *testing.T) {
+	if os.Getenv(inside) == "" {
+		args := []string{"--mount", "--propagation", "private", os.Args[0], "-test.run=^TestDiskFull$", "-test.v"}
+		if os.Geteuid() != 0 {
+			args = append([]string{"--map-root-user"}, args...)
+		}
+		cmd := exec.Command("unshare", args...)
+		cmd.Env = append(os.Environ(), inside+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	path := filepath.Join(dir, "state.db")
+	s := opened(t, path)
+	ballast := filepath.Join(dir, "ballast")
+	overwrite(t, ballast, make([]byte, 1<<20))
+
+	stored := fillUp(t, s)
+	check := func(when string) {
+		t.Helper()
+		fired := map[string]bool{}
+		for name, a := range loadAll(t, s) {
+			if a.Kept.State == watch.Firing {
+				fired[name] = true
+			}
+		}
+		events, _, err := s.Events(t.Context(), watch.EventQuery{Limit: 1 << 30})
+		if err != nil || len(fired) != stored || len(events) != stored {
+			t.Errorf("%s %d alarms fire and %d events tell of it, %v, want both for the %d acknowledged", when, len(fired), len(events), err, stored)
+		}
+	}
+	check("on a full disk")
+	if err := s.Backup(context.Background(), path+".backup"); err == nil {
+		t.Error("a backup was made on a full disk")
+	}
+	if err := s.Flush(context.Background(), bigWindows()); err == nil {
+		t.Error("windows were kept on a full disk")
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*backup*")); len(files) > 0 {
+		t.Errorf("a backup that failed left %v", files)
+	}
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if err := fire(t, s, "again"); err != nil {
+		t.Errorf("when there is room again: %v", err)
+	}
+	stored++
+	check("when there is room again")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = opened(t, path)
+	check("after a restart")
+}
+
+// fire defines an alarm and records that it fires.
+func fire(t *testing.T, s *Store, name string) error {
+	a := alarmNamed(name)
+	a.Description = strings.Repeat("x", 500)
+	a, err := s.PutAlarm(t.Context(), a, nil)
+	if err != nil {
+		return err
+	}
+	return s.Record(t.Context(), batchOf(a, 1))
+}
+
+// fillUp stores alarms that fire until the disk is full, and returns how many
+// it did.
+func fillUp(t *testing.T, s *Store) (stored int) {
+	t.Helper()
+	for stored = range 100_000 {
+		if err := fire(t, s, strconv.Itoa(stored)); err != nil {
+			if !strings.Contains(err.Error(), "full") {
+				t.Errorf("the error on a full disk is %v", err)
+			}
+			return stored
+		}
+	}
+	t.Fatal("the disk is never full")
+	return 0
+}
+
+func bigWindows() (kept []watch.Kept) {
+	for i := range 1000 {
+		kept = append(kept, watch.Kept{AlarmID: int64(i + 1), Window: make([]byte, 4096)})
+	}
+	return kept
+}

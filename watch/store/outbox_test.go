@@ -1,0 +1,258 @@
+package store
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
+)
+
+// message is a row of an alarm's transition, wanted now.
+func message(alarm int64, number, repeat int) outbox.Row {
+	return outbox.RowOf(watch.Wanted{Transition: watch.Transition{AlarmID: alarm, Number: number, Project: "p1"}, Repeat: repeat, Action: "https://example.com/"}, now)
+}
+
+// rough is a row of an action on a target, wanted now.
+func rough(target string, number int) outbox.Row {
+	return outbox.RowOf(watch.Wanted{Transition: watch.Transition{AlarmID: 1, Number: number, Project: "p1"}, Stack: "web", Target: target, Action: "cfnwatch:exec:x"}, now)
+}
+
+// add stores new rows.
+func add(t *testing.T, s *Store, rows ...outbox.Row) {
+	t.Helper()
+	for _, r := range rows {
+		if lost, err := s.Update(t.Context(), outbox.Change{Row: r, New: true}); err != nil || lost != nil {
+			t.Fatal(lost, err)
+		}
+	}
+}
+
+func claim(t *testing.T, s *Store, key, owner string, at time.Time) (outbox.Row, bool) {
+	t.Helper()
+	r, ours, err := s.Claim(t.Context(), key, owner, at, at.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, ours
+}
+
+// want compares the keys of the rows that are due at a time.
+func wantDue(t *testing.T, s *Store, why string, at time.Time, want ...outbox.Row) {
+	t.Helper()
+	due, err := s.Due(t.Context(), at, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, keys []string
+	for _, r := range due {
+		got = append(got, r.Key)
+	}
+	for _, r := range want {
+		keys = append(keys, r.Key)
+	}
+	if !slices.Equal(got, keys) {
+		t.Errorf("%s: due are %q, want %q", why, got, keys)
+	}
+}
+
+func TestRowsKeepEveryField(t *testing.T) {
+	s := fresh(t)
+	r := filled[outbox.Row](t)
+	add(t, s, r)
+	f := func(want ...outbox.Row) {
+		t.Helper()
+		if got, err := s.Rows(t.Context(), outbox.RowQuery{}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Rows = %+v, %v,\nwant %+v", got, err, want)
+		}
+	}
+	f(r)
+	bare := message(7, 1, 0)
+	add(t, s, bare)
+	changed := filled[outbox.Row](t)
+	changed.Key, changed.Wanted, changed.Rough, changed.Object, changed.Born = bare.Key, bare.Wanted, bare.Rough, bare.Object, bare.Born
+	if lost, err := s.Update(t.Context(), outbox.Change{Row: changed}); err != nil || lost != nil {
+		t.Fatal(lost, err)
+	}
+	f(r, changed)
+}
+
+func TestDue(t *testing.T) {
+	s := fresh(t)
+	early, late, never := rough("early", 1), rough("late", 1), rough("never", 1)
+	early.Next, late.Next, never.Next = now.Add(-time.Hour), now.Add(time.Second), now.Add(time.Hour)
+	flying, over := rough("flying", 1), rough("over", 1)
+	flying.Status, over.Status = outbox.Acting, outbox.Done
+	add(t, s, late, never, over, early, flying)
+	wantDue(t, s, "in flight first, then the earliest", now.Add(time.Minute), flying, early, late)
+	wantDue(t, s, "not before its time", now, flying, early)
+	if _, ours := claim(t, s, early.Key, "a", now); !ours {
+		t.Error("a row that is due was not to be claimed")
+	}
+	wantDue(t, s, "not what is claimed", now, flying)
+	wantDue(t, s, "a claim ends by itself", now.Add(time.Minute), flying, early, late)
+}
+
+// A message that must be tried again holds back the later ones of its alarm,
+// not those of others, and no rough action.
+func TestMessagesKeepTheirOrder(t *testing.T) {
+	s := fresh(t)
+	first, repeated, second, other := message(1, 1, 0), message(1, 1, 1), message(1, 2, 0), message(2, 5, 0)
+	action := rough("srv", 9)
+	add(t, s, second, repeated, first, other, action)
+	wantDue(t, s, "the first of each alarm", now, first, other, action)
+	first.Status, first.Next = outbox.Failed, now.Add(time.Hour)
+	if _, err := s.Update(t.Context(), outbox.Change{Row: first}); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, s, "a message that failed holds the others back", now, other, action)
+	first.Status = outbox.GaveUp
+	if _, err := s.Update(t.Context(), outbox.Change{Row: first}); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, s, "until it has ended", now, repeated, other, action)
+}
+
+func TestClaims(t *testing.T) {
+	s := fresh(t)
+	r, flying, over := rough("srv", 1), rough("flying", 1), rough("over", 1)
+	flying.Status, over.Status = outbox.Acted, outbox.Done
+	add(t, s, r, flying, over)
+	if got, ours := claim(t, s, r.Key, "a", now); !ours || got.Status != outbox.Claimed || got.Claim != "a" || !got.Lease.Equal(now.Add(time.Minute)) {
+		t.Errorf("Claim = %+v, %t, want it claimed by a for a minute", got, ours)
+	}
+	if got, ours := claim(t, s, flying.Key, "a", now); !ours || got.Status != outbox.Acted {
+		t.Errorf("Claim of a row in flight = %s, %t, want its status kept", got.Status, ours)
+	}
+	for _, key := range []string{r.Key, over.Key, "none"} {
+		if _, ours := claim(t, s, key, "b", now.Add(59*time.Second)); ours {
+			t.Errorf("%s was claimed by a second one", key)
+		}
+	}
+	if ours, err := s.Renew(t.Context(), r.Key, "a", now.Add(2*time.Minute)); err != nil || !ours {
+		t.Errorf("Renew = %t, %v, want its owner to have it on", ours, err)
+	}
+	if _, ours := claim(t, s, r.Key, "b", now.Add(90*time.Second)); ours {
+		t.Error("a claim that was renewed was lost")
+	}
+	if _, ours := claim(t, s, r.Key, "b", now.Add(2*time.Minute)); !ours {
+		t.Error("a lease that is over was kept")
+	}
+	if ours, err := s.Renew(t.Context(), r.Key, "a", now.Add(time.Hour)); err != nil || ours {
+		t.Errorf("Renew of a claim that another has = %t, %v", ours, err)
+	}
+}
+
+// What the owner of a lost claim has to say is not written, nor are the events
+// that tell of it; the rest of the transaction is.
+func TestUpdateOfALostClaim(t *testing.T) {
+	s := fresh(t)
+	mine, lost := rough("mine", 1), rough("lost", 1)
+	add(t, s, mine, lost)
+	mine, _ = claim(t, s, mine.Key, "a", now)
+	stale, _ := claim(t, s, lost.Key, "a", now)
+	claim(t, s, lost.Key, "b", now.Add(time.Hour))
+	mine.Status, stale.Status = outbox.Done, outbox.Done
+	event := func(text string) []watch.Event { return []watch.Event{{At: now, Summary: text}} }
+	got, err := s.Update(t.Context(), outbox.Change{Row: stale, Owner: "a", Events: event("lost")}, outbox.Change{Row: mine, Owner: "a", Events: event("mine")},
+		outbox.Change{Row: mine, New: true, Events: event("again")})
+	if err != nil || !slices.Equal(got, []string{lost.Key}) {
+		t.Errorf("Update lost %q, %v, want %s", got, err, lost.Key)
+	}
+	rows, err := s.Rows(t.Context(), outbox.RowQuery{Open: true})
+	if err != nil || len(rows) != 1 || rows[0].Claim != "b" || rows[0].Status != outbox.Claimed {
+		t.Errorf("open rows %+v, %v, want the one that b has", rows, err)
+	}
+	events, _, err := s.Events(t.Context(), watch.EventQuery{})
+	if err != nil || len(events) != 1 || events[0].Summary != "mine" {
+		t.Errorf("events %+v, %v, want that of mine alone", events, err)
+	}
+}
+
+func TestReleaseAndRouse(t *testing.T) {
+	s := fresh(t)
+	held, other, failed := rough("held", 1), rough("other", 1), rough("failed", 1)
+	for _, r := range []*outbox.Row{&held, &other, &failed} {
+		r.Status, r.Gate, r.Next = outbox.Held, "g3", now.Add(time.Hour)
+	}
+	other.Gate, failed.Status = "g1", outbox.Failed
+	taken := rough("taken", 1)
+	add(t, s, held, other, failed, taken)
+	claim(t, s, taken.Key, "dead", now)
+	wantDue(t, s, "before", now)
+	if err := s.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, s, "claims of the dead have ended", now, taken)
+	if err := s.Rouse(t.Context(), "g3", now); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, s, "what one gate held", now, held, taken)
+	if err := s.Rouse(t.Context(), "", now); err != nil {
+		t.Fatal(err)
+	}
+	wantDue(t, s, "what any gate held", now, held, other, taken)
+}
+
+func TestTally(t *testing.T) {
+	s := fresh(t)
+	begun := func(target string, number int, status outbox.Status, ago time.Duration) outbox.Row {
+		r := rough(target, number)
+		r.Status, r.Began = status, now.Add(-ago)
+		return r
+	}
+	a, old, b, wanted, letter := begun("a", 1, outbox.Done, time.Minute), begun("a", 2, outbox.Verifying, time.Hour),
+		begun("b", 1, outbox.Acting, time.Second), rough("b", 2), message(3, 1, 0)
+	letter.Status, letter.Began = outbox.Acting, now
+	far := begun("c", 1, outbox.Done, time.Second)
+	far.Project, far.Stack = "p2", "db"
+	add(t, s, a, old, b, wanted, letter, far)
+	f := func(why string, q outbox.TallyQuery, want outbox.Tally) {
+		t.Helper()
+		if got, err := s.Tally(t.Context(), q); err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", why, got, err, want)
+		}
+	}
+	since := now.Add(-10 * time.Minute)
+	f("all", outbox.TallyQuery{Since: since}, outbox.Tally{Begun: 3, Oldest: a.Began, InFlight: 2})
+	f("of an object", outbox.TallyQuery{Since: since, Object: "a"}, outbox.Tally{Begun: 1, Oldest: a.Began, InFlight: 1})
+	f("of a stack", outbox.TallyQuery{Since: since, Project: "p1", Stack: "web"}, outbox.Tally{Begun: 2, Oldest: a.Began, InFlight: 2})
+	f("but one", outbox.TallyQuery{Since: since, Except: b.Key}, outbox.Tally{Begun: 2, Oldest: a.Began, InFlight: 1})
+	f("since ever", outbox.TallyQuery{}, outbox.Tally{Begun: 4, Oldest: old.Began, InFlight: 2})
+	if n, err := s.Forgive(t.Context(), "a", watch.Event{At: now, Kind: watch.Action}); err != nil || n != 2 {
+		t.Errorf("Forgive = %d, %v, want both rows of a", n, err)
+	}
+	f("what is forgiven counts no more", outbox.TallyQuery{}, outbox.Tally{Begun: 2, Oldest: b.Began, InFlight: 2})
+}
+
+func TestSuspensions(t *testing.T) {
+	s := fresh(t)
+	a := filled[outbox.Suspension](t)
+	a.Until = now.Add(time.Hour)
+	b := outbox.Suspension{Scope: outbox.OfAll, Since: now}
+	e := watch.Event{At: now, Kind: watch.Suspension}
+	var err error
+	for _, p := range []*outbox.Suspension{&a, &b} {
+		if *p, err = s.Suspend(t.Context(), *p, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := func(at time.Time, want ...outbox.Suspension) {
+		t.Helper()
+		if got, err := s.Suspensions(t.Context(), at); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("Suspensions at %s = %+v, %v, want %+v", at, got, err, want)
+		}
+	}
+	f(now, a, b)
+	f(a.Until, a, b)
+	f(a.Until.Add(1), b)
+	if err := s.Resume(t.Context(), []int64{b.ID}, e); err != nil {
+		t.Fatal(err)
+	}
+	f(now, a)
+	if events, _, err := s.Events(t.Context(), watch.EventQuery{Kinds: []watch.EventKind{watch.Suspension}}); err != nil || len(events) != 3 {
+		t.Errorf("%d events tell of three commands, %v", len(events), err)
+	}
+}
