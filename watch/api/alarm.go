@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -35,16 +36,25 @@ type metricAlarm struct {
 	Unit                               string `json:",omitempty" xml:",omitempty"`
 }
 
-// shown is an alarm as its project's callers see it.
-func shown(v watch.View) metricAlarm {
+// shown is an alarm as a caller of its project sees it.
+func (h *Handler) shown(c *call, v watch.View) metricAlarm {
 	a := v.Alarm
+	actions := func(of []string) list[string] {
+		l := slices.Clone(listOf(of))
+		for i := range l {
+			if c.caller.Role == watch.Reader {
+				l[i] = h.conceal(l[i])
+			}
+		}
+		return l
+	}
 	since := v.Since
 	if since.IsZero() {
 		since = a.Updated // it has been as it is from the begin
 	}
 	return metricAlarm{
 		ActionsEnabled:                     a.ActionsEnabled,
-		AlarmActions:                       listOf(a.OnAlarm),
+		AlarmActions:                       actions(a.OnAlarm),
 		AlarmArn:                           arn(a.Project, a.Name),
 		AlarmConfigurationUpdatedTimestamp: stampOf(a.Updated),
 		AlarmDescription:                   a.Description,
@@ -53,10 +63,10 @@ func shown(v watch.View) metricAlarm {
 		DatapointsToAlarm:                  a.Datapoints,
 		Dimensions:                         shownDimensions(a.Dimensions),
 		EvaluationPeriods:                  a.Periods,
-		InsufficientDataActions:            listOf(a.OnNoData),
+		InsufficientDataActions:            actions(a.OnNoData),
 		MetricName:                         a.Metric,
 		Namespace:                          a.Namespace,
-		OKActions:                          listOf(a.OnOK),
+		OKActions:                          actions(a.OnOK),
 		Period:                             int(a.Period / time.Second),
 		StateReason:                        v.Reason,
 		StateReasonData:                    string(v.Data),
@@ -78,13 +88,8 @@ func shownDimensions(dims []watch.Dimension) list[dimension] {
 	return l
 }
 
-// arnPrefix begins the ARN of an alarm. There is one region, and it has no name.
-const (
-	arnPrefix = "arn:aws:cloudwatch::"
-	arnAlarm  = ":alarm:"
-)
-
-func arn(project, name string) string { return arnPrefix + project + arnAlarm + name }
+// arn is the ARN of an alarm. There is one region, and it has no name.
+func arn(project, name string) string { return "arn:aws:cloudwatch::" + project + ":alarm:" + name }
 
 // cutARN is the project and the name of the alarm that an ARN means; the
 // region in it may be any.

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -36,6 +37,9 @@ type Options struct {
 	// May says what is wrong with an alarm's actions and target, for what its
 	// origin may ask for; nil lets all pass.
 	May func(watch.Alarm) error
+	// Conceal is how an action is shown to those who may only read: without
+	// what would let them run it. nil: as it is.
+	Conceal func(action string) string
 
 	BurstPerKey    int     // of them at once [1,000]
 	RatePerProject float64 // requests a second of all keys of a project [5,000]
@@ -43,22 +47,42 @@ type Options struct {
 
 // A Handler serves the API.
 type Handler struct {
-	engine *watch.Engine
-	verify Verify
-	log    *slog.Logger
-	may    func(watch.Alarm) error
-	rates  *rates
-	slots  chan struct{}
+	Counters Counters
+
+	engine  *watch.Engine
+	verify  Verify
+	log     *slog.Logger
+	may     func(watch.Alarm) error
+	conceal func(action string) string
+	rates   *rates
+	pushes  slots // apart from others: those wait for the store
+	others  slots
+	hearing hearing
+}
+
+// Counters count pushes of known keys by what became of them; auth's Counters
+// have the rest.
+type Counters struct {
+	Taken      atomic.Int64
+	Refused    atomic.Int64 // what they say is wrong
+	Throttled  atomic.Int64 // over the rate of their key or project
+	Overloaded atomic.Int64 // the server had too much to do
 }
 
 // New makes a Handler for an engine.
 func New(engine *watch.Engine, verify Verify, o Options) *Handler {
-	h := &Handler{engine: engine, verify: verify, log: o.Log, may: o.May, rates: newRates(o), slots: make(chan struct{}, slots)}
+	h := &Handler{
+		engine: engine, verify: verify, log: o.Log, may: o.May, conceal: o.Conceal,
+		rates: newRates(o), pushes: newSlots(), others: newSlots(),
+	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
 	if h.may == nil {
 		h.may = func(watch.Alarm) error { return nil }
+	}
+	if h.conceal == nil {
+		h.conceal = func(action string) string { return action }
 	}
 	return h
 }
@@ -123,12 +147,8 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (out any, done func(ok b
 // do does what a verified request asks for. A push that is not taken is no
 // datum, and still a sign that its sender lives.
 func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
-	throttled := h.rates.take(c.caller, time.Now())
-	leave, err := h.enter()
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
+	c.throttled = h.rates.take(c.caller, time.Now())
+	var err error
 	if c.body, err = plain(c.Request, c.body); err != nil {
 		return nil, h.unheard(c, err)
 	}
@@ -141,19 +161,51 @@ func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
 		return nil, err
 	case !a.allows(c.caller.Role):
 		return nil, denied(c)
-	case c.name != pushAction && throttled != nil:
-		return nil, throttled
-	case c.name != pushAction:
-		return a.do(h, c)
-	case pass.Replayed:
+	case c.name == pushAction && pass.Replayed:
 		return &nothing{}, nil // done already, when it came first
+	case c.name == pushAction:
+		out, err := h.push(c, a)
+		return out, h.unheard(c, err)
+	case c.throttled != nil:
+		return nil, c.throttled
 	}
-	c.throttled = throttled
-	out, err := a.do(h, c)
-	return out, h.unheard(c, err)
+	if !h.others.enter() {
+		return nil, overloaded()
+	}
+	defer h.others.leave()
+	return a.do(h, c)
 }
 
-// unheard tells the engine of a push that failed.
+// push takes a push, or counts it as unheard.
+func (h *Handler) push(c *call, a action) (any, error) {
+	if !h.pushes.enter() {
+		h.Counters.Overloaded.Add(1)
+		h.heard(false)
+		return nil, overloaded()
+	}
+	defer h.pushes.leave()
+	h.heard(true)
+	out, err := a.do(h, c)
+	switch {
+	case err == nil:
+		h.Counters.Taken.Add(1)
+	case c.throttled != nil:
+		h.Counters.Throttled.Add(1)
+	default:
+		h.Counters.Refused.Add(1)
+	}
+	return out, err
+}
+
+// heard counts a push of a known key for whether the server can hear at all.
+func (h *Handler) heard(ok bool) {
+	now := time.Now()
+	if h.hearing.count(ok, now) {
+		h.engine.Deaf(now, "more than half of the pushes were refused for overload, for "+deafAfter.String())
+	}
+}
+
+// unheard tells the engine of a push that failed before it got there.
 func (h *Handler) unheard(c *call, err error) error {
 	if err != nil && !c.heard && c.mayPush() {
 		h.engine.SignOfLife(c.arrived, c.caller.Access)

@@ -42,6 +42,8 @@ func (h *Handler) describeAlarms(_ context.Context, c *call, in *describeAlarmsI
 	switch {
 	case in.ChildrenOfAlarmName != "" || in.ParentsOfAlarmName != "":
 		return nil, noComposites()
+	case in.ActionPrefix != "" && c.caller.Role == watch.Reader:
+		return nil, &Error{Status: 403, Code: "AccessDenied", Message: "ActionPrefix: a key of role reader is not shown whole actions, and may not look for them"}
 	case len(in.AlarmNames) > maxNames:
 		return nil, invalid("AlarmNames has %d members, and %d are the most", len(in.AlarmNames), maxNames)
 	case len(in.AlarmNames) > 0 && in.AlarmNamePrefix != "":
@@ -73,7 +75,7 @@ func (h *Handler) describeAlarms(_ context.Context, c *call, in *describeAlarmsI
 		out.NextToken = token(c.name, views[limit-1].Name)
 	}
 	for _, v := range views {
-		out.MetricAlarms = append(out.MetricAlarms, shown(v))
+		out.MetricAlarms = append(out.MetricAlarms, h.shown(c, v))
 	}
 	return out, nil
 }
@@ -130,7 +132,7 @@ func (h *Handler) describeAlarmsForMetric(_ context.Context, c *call, in *descri
 			in.Unit != "" && !strings.EqualFold(in.Unit, a.Unit) {
 			continue
 		}
-		out.MetricAlarms = append(out.MetricAlarms, shown(v))
+		out.MetricAlarms = append(out.MetricAlarms, h.shown(c, v))
 	}
 	return out, nil
 }

@@ -60,7 +60,20 @@ type world struct {
 	url     string
 }
 
+// newWorld serves on a socket; unserved does not, as a bubble of synctest wants
+// it.
 func newWorld(t testing.TB, o Options) *world {
+	t.Helper()
+	w := unserved(t, o)
+	s := httptest.NewUnstartedServer(nil)
+	s.Config = Server(w.handler)
+	s.Start()
+	t.Cleanup(s.Close)
+	w.url = s.URL
+	return w
+}
+
+func unserved(t testing.TB, o Options) *world {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte(keys), 0o600); err != nil {
@@ -75,11 +88,6 @@ func newWorld(t testing.TB, o Options) *world {
 		t.Fatal(err)
 	}
 	w.handler = New(w.engine, auth.New(auth.Options{File: file}).Verify, o)
-	s := httptest.NewUnstartedServer(nil)
-	s.Config = Server(w.handler)
-	s.Start()
-	t.Cleanup(s.Close)
-	w.url = s.URL
 	return w
 }
 
