@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
 // tickStale is how old the last tick may be before the server counts as
@@ -98,41 +99,10 @@ func (s *server) sayAlive(ctx context.Context) {
 	if s.config.notify.alive == "" {
 		return
 	}
-	client := &http.Client{Timeout: s.config.notify.aliveEvery / 2}
-	defer client.CloseIdleConnections()
-	ticker := time.NewTicker(s.config.notify.aliveEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if err := s.health.problem(s.engine, time.Now()); err != nil {
-			s.log.Warn("the alive call is left out", "because", err)
-			continue
-		}
-		if err := get(ctx, client, s.config.notify.alive); err != nil && ctx.Err() == nil {
-			s.log.Warn("the alive call failed", "err", err)
-		}
-	}
-}
-
-// get asks for a URL, which may hold a secret and is in no error.
-func get(ctx context.Context, client *http.Client, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return fmt.Errorf("[notify] alive is no URL")
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("no answer from %s", req.URL.Host)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s answers %s", req.URL.Host, resp.Status)
-	}
-	return nil
+	outbox.Alive{
+		URL: s.config.notify.alive, Every: s.config.notify.aliveEvery, HTTP: http.DefaultClient, Log: s.log,
+		Well: func(now time.Time) error { return s.health.problem(s.engine, now) },
+	}.Run(ctx)
 }
 
 // notify tells systemd of a state (sd_notify(3)), if it is there.

@@ -77,7 +77,7 @@ func run(ctx context.Context, e *env, args []string) int {
 }
 
 func newRootCommand(e *env) *cobra.Command {
-	g := &global{env: e}
+	g := &global{env: e, output: "table"}
 	root := &cobra.Command{
 		Use:   "cfn-watch",
 		Short: "Judge alarms over what guests of OpenStack Heat push, and act on them",
@@ -99,7 +99,7 @@ Exit status: 0 done; 1 failed; 2 bad option or argument.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
-	root.AddCommand(commands(g)...)
+	root.AddCommand(newCommands(g)...)
 	for _, c := range root.Commands() {
 		c.Flags().SortFlags = false
 		args := c.Args
@@ -117,6 +117,7 @@ Exit status: 0 done; 1 failed; 2 bad option or argument.`,
 type global struct {
 	*env
 	config string
+	output format
 }
 
 func (g *global) load() (*config, error) { return loadConfig(g.env, g.config) }

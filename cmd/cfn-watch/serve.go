@@ -102,17 +102,17 @@ func newLog(e *env, c *config) *slog.Logger {
 func (s *server) build(ctx context.Context) error {
 	now := time.Now()
 	var err error
-	if s.outbox, err = newOutbox(s.config, s.store, s.log); err != nil {
-		return err
-	}
 	s.health = &health{started: now}
 	s.engine = watch.New(watch.Options{
 		Store: s.store, Log: s.log,
 		AlarmsPerProject: s.config.limits.alarmsPerProject, SeriesPerProject: s.config.limits.seriesPerProject,
 		Series: s.config.limits.series, Retention: s.config.store.retention, FlushEvery: s.config.store.flush,
-		OnBatch: func(watch.Batch) { s.outbox.Wake() },
+		OnBatch: func(b watch.Batch) { s.outbox.OnBatch(b) },
 		OnTick:  s.health.tick,
 	})
+	if s.outbox, err = newOutbox(s.config, s.store, s.engine, s.log); err != nil {
+		return err
+	}
 	if err := s.engine.Start(ctx, now); err != nil {
 		return fmt.Errorf("load the store %s: %w", s.config.store.path, err)
 	}
@@ -261,7 +261,7 @@ func (s *server) prune(ctx context.Context) {
 }
 
 // newOutbox makes an outbox with the actions that the configuration has.
-func newOutbox(c *config, st *store.Store, log *slog.Logger) (*outbox.Outbox, error) {
+func newOutbox(c *config, st *store.Store, engine *watch.Engine, log *slog.Logger) (*outbox.Outbox, error) {
 	post := &outbox.Post{DryRun: c.actions.dryRun, Access: outbox.Access{Private: c.actions.allowPrivate}}
 	if path := c.actions.webhookSecretFile; path != "" {
 		secret, err := readSecret(path)
@@ -280,7 +280,7 @@ func newOutbox(c *config, st *store.Store, log *slog.Logger) (*outbox.Outbox, er
 	}
 	g := c.gates
 	return outbox.New(outbox.Options{
-		Store: st, Actions: actions, Log: log, DryRun: c.actions.dryRun, RetryFor: c.actions.retryFor, MessageFor: c.actions.webhookRetryFor,
+		Store: st, Engine: engine, Actions: actions, Log: log, DryRun: c.actions.dryRun, RetryFor: c.actions.retryFor, MessageFor: c.actions.webhookRetryFor,
 		Owner: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
 		Gates: outbox.Gates{
 			StormCount: g.stormCount, StormShare: g.stormShare, StormShareDomain: g.stormShareDomain, BootGrace: g.bootGrace, FirstBoot: g.firstBoot,

@@ -2,25 +2,29 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
 // A Status is how the server does.
 type Status struct {
-	Started   time.Time        `json:"started"`
-	Listen    string           `json:"listen"`
-	Listening time.Time        `json:"listening"` // without a break since
-	Hears     bool             `json:"hears"`     // was deaf for less than ten of the last thirty minutes
-	Problem   string           `json:"problem,omitempty"`
-	Pushes    uint64           `json:"pushes"`
-	Totals    watch.Totals     `json:"totals"`
-	Alive     int              `json:"alive"`   // guests that push
-	Actions   map[string]int   `json:"actions"` // that have not ended, by status
-	Held      []Action         `json:"held,omitempty"`
-	NeverFed  []string         `json:"never_fed,omitempty"` // some of the alarms on heartbeats that nothing ever fed
-	Misrouted []watch.Misroute `json:"misrouted,omitempty"`
+	Started   time.Time           `json:"started"`
+	Listen    string              `json:"listen"`
+	Listening time.Time           `json:"listening"` // without a break since
+	Hears     bool                `json:"hears"`     // was deaf for less than ten of the last thirty minutes
+	Problem   string              `json:"problem,omitempty"`
+	Pushes    uint64              `json:"pushes"`
+	Totals    watch.Totals        `json:"totals"`
+	Alive     int                 `json:"alive"`          // guests that push
+	Actions   map[string]int      `json:"actions"`        // that have not ended, by status
+	Held      []outbox.Explained  `json:"held,omitempty"` // some of those that a gate holds
+	Storms    []outbox.Storm      `json:"storms,omitempty"`
+	Suspended []outbox.Suspension `json:"suspended,omitempty"`
+	NeverFed  []string            `json:"never_fed,omitempty"` // some of the alarms on heartbeats that nothing ever fed
+	Misrouted []watch.Misroute    `json:"misrouted,omitempty"`
 }
 
 // mostNamed bounds the lists of a status.
@@ -43,12 +47,31 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 			}
 		}
 	}
-	rows, err := s.open(ctx)
-	for _, r := range rows {
-		st.Actions[string(r.Status)]++
-		if r.Gate != "" && len(st.Held) < mostNamed {
-			st.Held = append(st.Held, shownAction(r))
+	st.Storms = s.Outbox.Storms()
+	var err, rowsErr error
+	st.Suspended, err = s.Store.Suspensions(ctx, now)
+	rowsErr = s.countRows(ctx, &st)
+	return st, errors.Join(err, rowsErr)
+}
+
+// countRows tells of the actions that have not ended.
+func (s *Server) countRows(ctx context.Context, st *Status) error {
+	counts, err := s.Store.OpenRows(ctx)
+	held := 0
+	for _, c := range counts {
+		st.Actions[string(c.Status)] += c.Rows
+		if c.Gate != "" {
+			held += c.Rows
 		}
 	}
-	return st, err
+	if err != nil || held == 0 {
+		return err
+	}
+	rows, err := s.Store.Rows(ctx, outbox.RowQuery{Open: true, Limit: mostActions})
+	for _, r := range rows {
+		if r.Gate != "" && len(st.Held) < mostNamed {
+			st.Held = append(st.Held, outbox.Explain(r))
+		}
+	}
+	return err
 }

@@ -12,42 +12,66 @@ import (
 // arrived, what was decided, what the gates said, what was called, and what
 // comes next.
 type Explanation struct {
-	Alarm       *AlarmState   `json:",omitempty"` // nil: of a target
-	Target      string        `json:",omitempty"`
-	Transitions []watch.Event // newest first
-	Actions     []Explained   // newest first
-	Gates       []watch.Event // answers that changed, newest first
-	Suspended   []Suspension  // that cover it
-	Storms      []Storm       // that hold it
-	Next        string        // one line
+	Alarm       *AlarmState   `json:"alarm,omitempty"` // nil: of a target
+	Target      string        `json:"target,omitempty"`
+	Transitions []watch.Event `json:"transitions,omitempty"` // newest first
+	Actions     []Explained   `json:"actions,omitempty"`     // newest first
+	Gates       []watch.Event `json:"gates,omitempty"`       // answers that changed, newest first
+	Suspended   []Suspension  `json:"suspended,omitempty"`   // that cover it
+	Storms      []Storm       `json:"storms,omitempty"`      // that hold it
+	Next        string        `json:"next,omitempty"`        // one line
 }
 
 // An AlarmState is what there is to know of an alarm's samples and rule.
 type AlarmState struct {
-	ID              int64
-	Project, Name   string
-	Rule            string
-	State           watch.State
-	Number          int
-	Since           time.Time
-	Reason          string
-	Arrived         time.Time     `json:",omitzero"` // last, of a presence alarm
-	SilentFor       time.Duration `json:",omitzero"` // since that
-	Allowed         time.Duration `json:",omitzero"` // silence
-	Heard           time.Time     // listening since
-	NextLook        time.Time     `json:",omitzero"`
-	Silent, Overdue bool
+	Project   string            `json:"project"`
+	Name      string            `json:"name"`
+	Origin    watch.Origin      `json:"origin"`
+	File      string            `json:"file,omitempty"`
+	Rule      string            `json:"rule"`
+	Enabled   bool              `json:"actions_enabled"`
+	State     watch.State       `json:"state"`
+	Number    int               `json:"number"` // of the last transition
+	Since     time.Time         `json:"since"`
+	Reason    string            `json:"reason"`
+	Points    []watch.Datapoint `json:"points,omitempty"`     // newest first; none of a presence alarm
+	Arrived   time.Time         `json:"arrived,omitzero"`     // last, of a presence alarm
+	SilentFor time.Duration     `json:"silent_for,omitempty"` // since that
+	Allowed   time.Duration     `json:"allowed,omitempty"`    // silence
+	Usual     time.Duration     `json:"usual,omitempty"`      // interval of its pushes
+	Heard     time.Time         `json:"heard"`                // listening since
+	NextLook  time.Time         `json:"next_look,omitzero"`
+	Silent    bool              `json:"silent,omitempty"`
+	Overdue   bool              `json:"overdue,omitempty"`
 }
 
 // An Explained is an action without its secrets.
 type Explained struct {
-	Key, Action, Target string
-	Status              Status
-	Born                time.Time
-	Next                time.Time `json:",omitzero"` // when it is looked at again
-	Gate, Why           string    `json:",omitempty"`
-	Tries               int
-	Steps               []Step
+	Key     string      `json:"key"`
+	Project string      `json:"project"`
+	Alarm   string      `json:"alarm"`
+	State   watch.State `json:"state"` // that asked for it
+	Action  string      `json:"action"`
+	Target  string      `json:"target,omitempty"` // of a rough action
+	Status  Status      `json:"status"`
+	Born    time.Time   `json:"born"`
+	Next    time.Time   `json:"next,omitzero"` // when it is looked at again
+	Gate    string      `json:"gate,omitempty"`
+	Why     string      `json:"why,omitempty"`
+	Tries   int         `json:"tries,omitempty"`
+	Steps   []Step      `json:"steps,omitempty"`
+}
+
+// Explain is a row without its secrets.
+func Explain(r Row) Explained {
+	e := Explained{
+		Key: r.Key, Project: r.Project, Alarm: r.Alarm, State: r.To, Action: Shown(r.Action), Target: r.Object, Status: r.Status,
+		Born: r.Born, Gate: r.Gate, Why: r.Why, Tries: r.Tries, Steps: r.Steps,
+	}
+	if !r.Status.Ended() {
+		e.Next = r.Next
+	}
+	return e
 }
 
 // ExplainAlarm explains an alarm; watch.ErrNotFound when it is not there.
@@ -94,11 +118,7 @@ func (o *Outbox) explain(ctx context.Context, x *Explanation, q watch.EventQuery
 		return err
 	}
 	for _, r := range actions {
-		e := Explained{Key: r.Key, Action: Shown(r.Action), Target: r.Object, Status: r.Status, Born: r.Born, Gate: r.Gate, Why: r.Why, Tries: r.Tries, Steps: r.Steps}
-		if !r.Status.Ended() {
-			e.Next = r.Next
-		}
-		x.Actions = append(x.Actions, e)
+		x.Actions = append(x.Actions, Explain(r))
 	}
 	q.Kinds = []watch.EventKind{watch.StateUpdate}
 	if x.Alarm != nil {
@@ -129,12 +149,13 @@ func (o *Outbox) holds(ctx context.Context, x *Explanation, now time.Time, proje
 
 func alarmState(v watch.View, now time.Time) *AlarmState {
 	s := &AlarmState{
-		ID: v.ID, Project: v.Project, Name: v.Name, State: v.State, Number: v.Number, Since: v.Since, Reason: v.Reason,
+		Project: v.Project, Name: v.Name, Origin: v.Origin, File: v.File, Enabled: v.ActionsEnabled,
+		State: v.State, Number: v.Number, Since: v.Since, Reason: v.Reason, Points: v.Points,
 		Heard: v.Heard, NextLook: v.NextLook, Silent: v.Silent, Overdue: v.Overdue,
 		Rule: fmt.Sprintf("%s of %s %s %g over %d × %s", v.Statistic, v.Metric, v.Comparison, v.Threshold, v.Periods, v.Period),
 	}
 	if v.Presence() {
-		s.Allowed, s.Arrived = v.Silence(), v.Arrived
+		s.Allowed, s.Arrived, s.Usual = v.Silence(), v.Arrived, v.Usual
 		if !v.Arrived.IsZero() {
 			s.SilentFor = now.Sub(v.Arrived).Round(time.Second)
 		}

@@ -69,11 +69,11 @@ type Row struct {
 
 // A Step is something that happened to a row.
 type Step struct {
-	At      time.Time
-	Status  Status
-	HTTP    int    `json:",omitempty"` // status of the answer; 0: none
-	Request string `json:",omitempty"` // x-openstack-request-id
-	Text    string `json:",omitempty"`
+	At      time.Time `json:"at"`
+	Status  Status    `json:"status"`
+	HTTP    int       `json:"http,omitempty"`    // status of the answer; 0: none
+	Request string    `json:"request,omitempty"` // x-openstack-request-id
+	Text    string    `json:"text,omitempty"`
 }
 
 // keptSteps is how many steps of a row are kept: the first and the last say

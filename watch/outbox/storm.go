@@ -27,10 +27,11 @@ type storm struct {
 
 // A Storm is what an operator is told of one.
 type Storm struct {
-	Domain         string
-	Overdue, Alive int
-	Since          time.Time
-	Waived         bool
+	Domain  string    `json:"domain"` // a project, or all
+	Overdue int       `json:"overdue"`
+	Alive   int       `json:"alive"` // when the first of them fell overdue
+	Since   time.Time `json:"since"`
+	Waived  bool      `json:"waived,omitempty"` // an operator lets actions go all the same
 }
 
 // isStorm says whether a count is one.

@@ -25,14 +25,14 @@ const (
 
 // A Suspension holds actions until an operator resumes or its time is over.
 type Suspension struct {
-	ID      int64
-	Scope   Scope
-	Project string // of an alarm or a stack; empty: any
-	Name    string
-	Owner   string // who asked for it
-	Reason  string
-	Since   time.Time
-	Until   time.Time // zero: until resumed
+	ID      int64     `json:"id"`
+	Scope   Scope     `json:"scope"`
+	Project string    `json:"project,omitempty"` // of an alarm or a stack; empty: any
+	Name    string    `json:"name,omitempty"`
+	Owner   string    `json:"owner"` // who asked for it
+	Reason  string    `json:"reason,omitempty"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until,omitzero"` // zero: until resumed
 }
 
 // covers says that a suspension holds the actions of an alarm on an object.

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cfn-agent/cfn-agent/watch/admin"
+)
+
+// newCommands returns the commands in the order of their help.
+func newCommands(g *global) []*cobra.Command {
+	list := []*cobra.Command{newServeCommand(g)}
+	for _, c := range []*cobra.Command{
+		newStatusCommand(g), newAlarmsCommand(g), newActionsCommand(g), newHistoryCommand(g), newExplainCommand(g),
+		newSuspendCommand(g), newResumeCommand(g), newSetStateCommand(g), newTestActionCommand(g), newResetCommand(g),
+		newIssueKeyCommand(g), newListKeysCommand(g), newRevokeKeyCommand(g), newBackupCommand(g),
+	} {
+		c.Flags().VarP(&g.output, "output", "o", "table, for people, or json, for programs")
+		list = append(list, c)
+	}
+	return list
+}
+
+// A format is how answers are printed.
+type format string
+
+// String is the format's name.
+func (f *format) String() string { return string(*f) }
+
+// Set takes a format by its name.
+func (f *format) Set(v string) error {
+	if v != "table" && v != "json" {
+		return errors.New("it is table or json")
+	}
+	*f = format(v)
+	return nil
+}
+
+// Type is what help calls it.
+func (f *format) Type() string { return "format" }
+
+// call asks the server.
+func (g *global) call(c *cobra.Command, name string, in, out any) error {
+	conf, err := g.load()
+	if err != nil {
+		return err
+	}
+	return admin.Client{Socket: conf.socketPath()}.Call(c.Context(), name, in, out)
+}
+
+// ask asks the server and prints its answer, as JSON or by table.
+func ask[Out any](g *global, c *cobra.Command, name string, in any, table func(w io.Writer, out Out)) error {
+	var out Out
+	if err := g.call(c, name, in, &out); err != nil {
+		return err
+	}
+	if g.output == "json" {
+		enc := json.NewEncoder(g.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(out)
+	}
+	w := tabwriter.NewWriter(g.stdout, 0, 0, 2, ' ', 0)
+	table(w, out)
+	return w.Flush()
+}
+
+// said prints a line about something that was done.
+func said[Out any](text string, args ...any) func(io.Writer, Out) {
+	return func(w io.Writer, _ Out) { fmt.Fprintf(w, text+"\n", args...) }
+}
+
+// clock is a time as tables show it; none is a dash.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// ago is how long before now a time was, as tables show it.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return now.Sub(t).Round(time.Second).String() + " ago"
+}
+
+// orDash is a text, or a dash where there is none.
+func orDash[S ~string](s S) string {
+	if s == "" {
+		return "-"
+	}
+	return string(s)
+}
+
+// completeAlarms completes the names of alarms from the running server.
+func (g *global) completeAlarms(c *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var list []admin.Alarm
+	if err := g.call(c, "alarms", admin.AlarmsRequest{Prefix: prefix}, &list); err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	names := map[string]int{}
+	for _, a := range list {
+		names[a.Name]++
+	}
+	var found []cobra.Completion
+	for _, a := range list {
+		name := a.Name
+		if names[name] > 1 {
+			name = a.Project + "/" + name
+		}
+		found = append(found, name)
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
