@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"syscall"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
 // populate stores n alarms in one transaction, with windows.
@@ -34,25 +36,71 @@ func populate(t testing.TB, s *Store, n int) {
 	}
 }
 
+// tick is a batch in which the first n alarms fire; each may want an action.
+func tick(n, number int, action string) watch.Batch {
+	b := watch.Batch{At: now}
+	for i := range n {
+		tr := watch.Transition{AlarmID: int64(i + 1), Project: "p1", Alarm: fmt.Sprintf("web-%07d-Heartbeat", i), Revision: 1,
+			Number: number, From: watch.OK, To: watch.Firing, At: now, Reason: "Nothing arrived for 2m15s: 1 datapoint was less than the threshold (1).",
+			Data: json.RawMessage(`{"version":"1.0","threshold":1}`)}
+		b.Transitions = append(b.Transitions, tr)
+		b.Events = append(b.Events, watch.Event{At: now, Kind: watch.StateUpdate, Project: "p1", Alarm: tr.Alarm, Summary: "Alarm updated from OK to ALARM",
+			Data: json.RawMessage(`{"version":"1.0","oldState":{"stateValue":"OK"},"newState":{"stateValue":"ALARM","stateReason":"Nothing arrived for 2m15s: 1 datapoint was less than the threshold (1)."}}`)})
+		if action != "" {
+			b.Wanted = append(b.Wanted, watch.Wanted{Transition: tr, Action: action, Origin: watch.FromRules, Stack: "web", Span: time.Minute})
+		}
+	}
+	return b
+}
+
+// report measures n things of each round by the wall clock, and by what the
+// process used of processors, which other work on the machine does not change.
+func report(b *testing.B, n int, used time.Duration, what string) {
+	b.ReportMetric(float64(n)*float64(b.N)/used.Seconds(), what+"/cpu-s")
+	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), what+"/s")
+}
+
 func BenchmarkRecord(b *testing.B) {
-	const n = 20000
-	s := opened(b, filepath.Join(b.TempDir(), "state.db"))
-	populate(b, s, n)
+	const n = 20_000
+	for name, action := range map[string]string{"transitions": "", "with messages": "https://example.com/", "with rough actions": "cfnwatch:restart:self"} {
+		b.Run(name, func(b *testing.B) {
+			s := fresh(b)
+			populate(b, s, n)
+			begin := cpu(b)
+			for number := 1; b.Loop(); number++ {
+				if err := s.Record(context.Background(), tick(n, number, action)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b, n, cpu(b)-begin, "transitions")
+		})
+	}
+}
+
+// BenchmarkHold is what a storm does to the outbox: everything that is due is
+// read, and held with an entry in the history.
+func BenchmarkHold(b *testing.B) {
+	const n = 5000
+	s := fresh(b)
 	begin := cpu(b)
 	for number := 1; b.Loop(); number++ {
-		batch := watch.Batch{At: now}
-		for i := range n {
-			tr := watch.Transition{AlarmID: int64(i + 1), Project: "p1", Alarm: fmt.Sprintf("web-%07d-Heartbeat", i), Revision: 1,
-				Number: number, From: watch.OK, To: watch.Firing, At: now, Reason: "Nothing arrived for 2m15s: 1 datapoint was less than the threshold (1).", Data: []byte(`{"version":"1.0","threshold":1}`)}
-			batch.Transitions = append(batch.Transitions, tr)
-			batch.Events = append(batch.Events, watch.Event{At: now, Kind: watch.StateUpdate, Project: "p1", Alarm: tr.Alarm, Summary: "Alarm updated from OK to ALARM", Data: []byte(`{"version":"1.0","oldState":{"stateValue":"OK"},"newState":{"stateValue":"ALARM","stateReason":"Nothing arrived for 2m15s: 1 datapoint was less than the threshold (1)."}}`)})
+		if err := s.Record(context.Background(), watch.Batch{At: now, Wanted: tick(n, number, "cfnwatch:restart:self").Wanted}); err != nil {
+			b.Fatal(err)
 		}
-		if err := s.Record(context.Background(), batch); err != nil {
+		due, err := s.Due(context.Background(), now, n)
+		if err != nil || len(due) != n {
+			b.Fatal(len(due), err)
+		}
+		changes := make([]outbox.Change, len(due))
+		for i, r := range due {
+			r.Status, r.Gate, r.Why, r.Since, r.Next = outbox.Held, "g3", "12 of 40 in all overdue since 03:10", now, now.Add(time.Hour)
+			changes[i] = outbox.Change{Row: r, Events: []watch.Event{{At: now, Kind: watch.Gate, Project: "p1", Alarm: r.Alarm, Target: r.Object, Key: r.Key, Summary: r.Why}}}
+		}
+		if _, err := s.Update(context.Background(), changes...); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(n)*float64(b.N)/(cpu(b)-begin).Seconds(), "transitions/cpu-s")
-	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "transitions/s")
+	report(b, n, cpu(b)-begin, "rows")
 }
 
 func BenchmarkStart(b *testing.B) {

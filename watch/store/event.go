@@ -64,8 +64,11 @@ func eventQuery(q watch.EventQuery) (string, []any, error) {
 	var which conditions
 	which.equal("project", q.Project)
 	which.equal("alarm", q.Alarm)
-	which.equal("target", q.Target)
-	which.equal("row_key", q.Key)
+	for column, value := range map[string]string{"target": q.Target, "row_key": q.Key} {
+		if value != "" {
+			which.and(column+" = ? AND "+column+" <> ''", value) // as their indexes have it
+		}
+	}
 	order, after := "DESC", "id < ?"
 	if q.OldestFirst {
 		order, after = "ASC", "id > ?"
@@ -95,30 +98,29 @@ func eventQuery(q watch.EventQuery) (string, []any, error) {
 	return query, which.args, nil
 }
 
+const (
+	// Entries are in the order of time but where the clock was set back: what
+	// is younger than one that is not old goes a little later.
+	pruneEvents = `DELETE FROM event WHERE id < coalesce(
+		(SELECT min(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?1) WHERE at >= ?2),
+		(SELECT max(id) + 1 FROM (SELECT id FROM event ORDER BY id LIMIT ?1)))`
+
+	pruneRows = `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE stage = 2 AND next < ?2 AND born < ?2 LIMIT ?1)`
+)
+
 // Prune deletes what of the history, and of actions that have ended, is older
 // than a time, in steps that are short enough for other writers to wait for.
 func (s *Store) Prune(ctx context.Context, before time.Time) error {
-	for {
-		n, err := s.pruneEvents(ctx, before)
-		if err != nil {
-			return s.wrap("prune the history", err)
-		}
-		if n < pruneStep {
-			return nil
+	for _, q := range []string{pruneEvents, pruneRows} {
+		for deleted := int64(pruneStep); deleted == pruneStep; {
+			err := write(ctx, s.writer, func(t *tx) (err error) {
+				deleted, err = t.exec(q, pruneStep, nanos(before))
+				return err
+			})
+			if err != nil {
+				return s.wrap("prune the history", err)
+			}
 		}
 	}
-}
-
-// pruneEvents deletes the oldest entries, one step of them, up to the first
-// that is not before a time: entries are in the order of time but where the
-// clock was set back, and these go a little later.
-func (s *Store) pruneEvents(ctx context.Context, before time.Time) (deleted int64, err error) {
-	err = write(ctx, s.writer, func(t *tx) error {
-		var err error
-		deleted, err = t.exec(`DELETE FROM event WHERE id < coalesce(
-			(SELECT min(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?1) WHERE at >= ?2),
-			(SELECT max(id) + 1 FROM (SELECT id FROM event ORDER BY id LIMIT ?1)))`, pruneStep, nanos(before))
-		return err
-	})
-	return deleted, err
+	return nil
 }

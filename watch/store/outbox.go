@@ -56,6 +56,12 @@ const (
 
 	setRow = `UPDATE outbox SET status = ?, stage = ?, next = ?, claim = ?, lease = ?, began = ?, gate = ?, forgiven = ?, notes = ?
 		WHERE row_key = ? AND claim = ?`
+
+	dueRows = "SELECT " + rowColumns + ` FROM outbox AS o
+		WHERE stage IN (0, 1) AND next <= ?1 AND (claim = '' OR lease <= ?1) AND (rough OR NOT EXISTS (
+			SELECT 1 FROM outbox AS e WHERE e.alarm_id = o.alarm_id AND e.stage < 2 AND NOT e.rough
+				AND (e.number, e.repeated) < (o.number, o.repeated)))
+		ORDER BY stage, next LIMIT ?2`
 )
 
 func readRow(r *row) (o outbox.Row) {
@@ -101,11 +107,7 @@ func (t *tx) setRow(r outbox.Row, owner string) (written bool, err error) {
 
 // Due implements outbox.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, n int) ([]outbox.Row, error) {
-	rows, err := list(ctx, s.readers, readRow, "SELECT "+rowColumns+` FROM outbox AS o
-		WHERE stage IN (0, 1) AND next <= ?1 AND (claim = '' OR lease <= ?1) AND (rough OR NOT EXISTS (
-			SELECT 1 FROM outbox AS e WHERE e.alarm_id = o.alarm_id AND e.stage < 2 AND NOT e.rough
-				AND (e.number, e.repeated) < (o.number, o.repeated)))
-		ORDER BY stage, next LIMIT ?2`, nanos(now), n)
+	rows, err := list(ctx, s.readers, readRow, dueRows, nanos(now), n)
 	return rows, s.wrap("read actions", err)
 }
 
@@ -140,25 +142,18 @@ func (s *Store) Renew(ctx context.Context, key, owner string, until time.Time) (
 func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []string, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
 		for _, c := range changes {
-			var written bool
-			var err error
-			switch {
-			case c.Row.Key == "":
-				written = true
-			case c.New:
-				written, err = t.putRow(c.Row)
-			default:
-				written, err = t.setRow(c.Row, c.Owner)
-			}
-			switch {
-			case err != nil:
+			written, err := t.change(c)
+			if err != nil {
 				return err
-			case written:
-				if err := t.putEvents(c.Events); err != nil {
-					return err
+			}
+			if !written {
+				if !c.New {
+					lost = append(lost, c.Row.Key)
 				}
-			case !c.New:
-				lost = append(lost, c.Row.Key)
+				continue
+			}
+			if err := t.putEvents(c.Events); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -167,6 +162,16 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 		return nil, s.wrap("record what was done", err)
 	}
 	return lost, nil
+}
+
+func (t *tx) change(c outbox.Change) (written bool, err error) {
+	switch {
+	case c.Row.Key == "":
+		return true, nil
+	case c.New:
+		return t.putRow(c.Row)
+	}
+	return t.setRow(c.Row, c.Owner)
 }
 
 // Release implements outbox.Store.

@@ -76,7 +76,7 @@ func TestRowsKeepEveryField(t *testing.T) {
 	if lost, err := s.Update(t.Context(), outbox.Change{Row: changed}); err != nil || lost != nil {
 		t.Fatal(lost, err)
 	}
-	f(r, changed)
+	f(changed, r)
 }
 
 func TestDue(t *testing.T) {
@@ -157,7 +157,7 @@ func TestUpdateOfALostClaim(t *testing.T) {
 	mine.Status, stale.Status = outbox.Done, outbox.Done
 	event := func(text string) []watch.Event { return []watch.Event{{At: now, Summary: text}} }
 	got, err := s.Update(t.Context(), outbox.Change{Row: stale, Owner: "a", Events: event("lost")}, outbox.Change{Row: mine, Owner: "a", Events: event("mine")},
-		outbox.Change{Row: mine, New: true, Events: event("again")})
+		outbox.Change{Row: mine, New: true, Events: event("again")}, outbox.Change{Events: event("of no row")})
 	if err != nil || !slices.Equal(got, []string{lost.Key}) {
 		t.Errorf("Update lost %q, %v, want %s", got, err, lost.Key)
 	}
@@ -166,8 +166,8 @@ func TestUpdateOfALostClaim(t *testing.T) {
 		t.Errorf("open rows %+v, %v, want the one that b has", rows, err)
 	}
 	events, _, err := s.Events(t.Context(), watch.EventQuery{})
-	if err != nil || len(events) != 1 || events[0].Summary != "mine" {
-		t.Errorf("events %+v, %v, want that of mine alone", events, err)
+	if err != nil || len(events) != 2 || events[0].Summary != "of no row" || events[1].Summary != "mine" {
+		t.Errorf("events %+v, %v, want those of mine and of no row alone", events, err)
 	}
 }
 
@@ -225,6 +225,22 @@ func TestTally(t *testing.T) {
 		t.Errorf("Forgive = %d, %v, want both rows of a", n, err)
 	}
 	f("what is forgiven counts no more", outbox.TallyQuery{}, outbox.Tally{Begun: 2, Oldest: b.Began, InFlight: 2})
+}
+
+// What has not ended is never pruned, however old it is.
+func TestPruneRows(t *testing.T) {
+	s := fresh(t)
+	old, held, young := rough("old", 1), rough("held", 1), rough("young", 1)
+	old.Status, held.Status, young.Status = outbox.Done, outbox.Held, outbox.GaveUp
+	old.Born, old.Next, held.Born, held.Next = now.Add(-time.Hour), now.Add(-time.Hour), now.Add(-time.Hour), now.Add(-time.Hour)
+	add(t, s, old, held, young)
+	if err := s.Prune(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Rows(t.Context(), outbox.RowQuery{})
+	if err != nil || len(rows) != 2 || rows[0].Key != young.Key || rows[1].Key != held.Key {
+		t.Errorf("after pruning there are %+v, %v, want the young one and the one that is held", rows, err)
+	}
 }
 
 func TestSuspensions(t *testing.T) {

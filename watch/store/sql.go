@@ -44,8 +44,15 @@ func writable(path, synchronous string) (*sql.DB, error) {
 	return connect(path, 1, url.Values{
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {synchronous},
-		// After a storm the log gives its room back.
-		"_pragma": {fmt.Sprintf("journal_size_limit(%d)", 64<<20)},
+		"_pragma": {
+			// A tick in which all fire is a large transaction: pages that do not
+			// fit in the cache (KiB) are written twice, as are those of logs
+			// that are folded in too early (pages).
+			"cache_size(-65536)",
+			"wal_autocheckpoint(8192)",
+			// After a storm the log gives its room back (bytes).
+			"journal_size_limit(67108864)",
+		},
 	})
 }
 

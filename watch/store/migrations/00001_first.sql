@@ -53,7 +53,7 @@ CREATE TABLE state (
 
 -- The history. It names alarms, and outlives them.
 CREATE TABLE event (
-  id      INTEGER PRIMARY KEY AUTOINCREMENT,
+  id      INTEGER PRIMARY KEY,
   at      INTEGER NOT NULL,
   kind    TEXT    NOT NULL,
   project TEXT    NOT NULL,
@@ -63,6 +63,7 @@ CREATE TABLE event (
   summary TEXT    NOT NULL,
   data    TEXT    NOT NULL
 );
+CREATE INDEX event_of_project ON event (project);
 CREATE INDEX event_of_alarm ON event (project, alarm);
 CREATE INDEX event_of_target ON event (target) WHERE target <> '';
 CREATE INDEX event_of_row ON event (row_key) WHERE row_key <> '';
@@ -71,7 +72,7 @@ CREATE INDEX event_of_row ON event (row_key) WHERE row_key <> '';
 -- is what no query asks for. stage is what status says in numbers, for the
 -- indexes: 0 in flight, 1 not in flight, 2 ended.
 CREATE TABLE outbox (
-  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  id       INTEGER PRIMARY KEY,
   row_key  TEXT    NOT NULL UNIQUE,
   alarm_id INTEGER NOT NULL,
   number   INTEGER NOT NULL,

@@ -39,15 +39,7 @@ func (c *conditions) String() string {
 
 // Tally implements outbox.Store.
 func (s *Store) Tally(ctx context.Context, q outbox.TallyQuery) (t outbox.Tally, err error) {
-	var which conditions
-	which.and("rough")
-	which.equal("object", q.Object)
-	which.equal("project", q.Project)
-	which.equal("stack", q.Stack)
-	if q.Except != "" {
-		which.and("row_key <> ?", q.Except)
-	}
-	begun := conditions{append([]string{"began >= ?", "began > 0", "NOT forgiven"}, which.where...), append([]any{nanos(q.Since)}, which.args...)}
+	begun, flying := tallyQueries(q)
 	err = each(ctx, s.readers, func(r *row) error {
 		t.Begun, t.Oldest = int(r.number()), r.time()
 		return nil
@@ -55,16 +47,36 @@ func (s *Store) Tally(ctx context.Context, q outbox.TallyQuery) (t outbox.Tally,
 	if err != nil {
 		return t, s.wrap("count actions", err)
 	}
-	which.and("stage = 0")
 	err = each(ctx, s.readers, func(r *row) error {
 		t.InFlight = int(r.number())
 		return nil
-	}, "SELECT count(*) FROM outbox WHERE "+which.String(), which.args...)
+	}, "SELECT count(*) FROM outbox WHERE "+flying.String(), flying.args...)
 	return t, s.wrap("count actions", err)
+}
+
+func tallyQueries(q outbox.TallyQuery) (begun, flying conditions) {
+	begun.and("began >= ? AND began > 0 AND NOT forgiven", nanos(q.Since))
+	flying.and("stage = 0")
+	for _, which := range []*conditions{&begun, &flying} {
+		which.and("rough")
+		which.equal("object", q.Object)
+		which.equal("project", q.Project)
+		which.equal("stack", q.Stack)
+		if q.Except != "" {
+			which.and("row_key <> ?", q.Except)
+		}
+	}
+	return begun, flying
 }
 
 // Rows implements outbox.Store.
 func (s *Store) Rows(ctx context.Context, q outbox.RowQuery) ([]outbox.Row, error) {
+	query, args := rowQuery(q)
+	rows, err := list(ctx, s.readers, readRow, query, args...)
+	return rows, s.wrap("read actions", err)
+}
+
+func rowQuery(q outbox.RowQuery) (string, []any) {
 	var which conditions
 	which.equal("row_key", q.Key)
 	which.equal("project", q.Project)
@@ -72,7 +84,7 @@ func (s *Store) Rows(ctx context.Context, q outbox.RowQuery) ([]outbox.Row, erro
 		which.and("alarm_id = ?", q.AlarmID)
 	}
 	if q.Object != "" {
-		which.and("object = ?", q.Object)
+		which.and("rough AND object = ?", q.Object)
 	}
 	if q.Open {
 		which.and("stage IN (0, 1)")
@@ -80,9 +92,7 @@ func (s *Store) Rows(ctx context.Context, q outbox.RowQuery) ([]outbox.Row, erro
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit
 	}
-	rows, err := list(ctx, s.readers, readRow, "SELECT "+rowColumns+" FROM outbox WHERE "+which.String()+
-		fmt.Sprintf(" ORDER BY born DESC, id DESC LIMIT %d", q.Limit), which.args...)
-	return rows, s.wrap("read actions", err)
+	return "SELECT " + rowColumns + " FROM outbox WHERE " + which.String() + fmt.Sprintf(" ORDER BY id DESC LIMIT %d", q.Limit), which.args
 }
 
 const suspensionColumns = "scope, project, name, owner, reason, since, until"
