@@ -41,7 +41,8 @@ const (
 // methods may be called at once from everywhere.
 type Engine struct {
 	Options
-	origin time.Time // when it started, by both clocks
+	origin  time.Time     // when it started
+	started time.Duration // the same, by Monotonic
 
 	// change is held by what changes definitions or states from before it is
 	// stored until it is visible; mu guards everything below. change is locked
@@ -104,9 +105,10 @@ type entry struct {
 	held  instant // until then, or the next sample, the state is one that was set
 	next  instant // look, in the heap at index
 	index int
-	cell  int64 // in which it was last looked at: see due
+	cell  int64 // bucket in which it was last looked at for a sample
 
 	dirty, pending         bool // to be looked at; a change is on its way to the store
+	fresh                  bool // a sample came since it was looked at, not on presence
 	urgent, changed, heard bool // to be flushed soon; in the list of changed, of arrivals
 	overdue, leftOut, gone bool
 }
@@ -167,7 +169,8 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 	if e.Monotonic == nil {
 		e.Monotonic = func(t time.Time) time.Duration { return t.Sub(now) }
 	}
-	e.hearing = hearing{since: e.instant(now), wall: wallOf(now), tick: e.instant(now)}
+	e.started = e.Monotonic(now)
+	e.hearing = hearing{since: e.instant(now), at: wallOf(now), wall: wallOf(now), tick: e.instant(now)}
 	err := e.Store.Load(ctx, func(a Alarm, k Kept) error {
 		en := e.insert(&a)
 		e.totals.count(en, -1)
@@ -190,7 +193,7 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 
 // instant is a time by the clock that nobody sets.
 func (e *Engine) instant(now time.Time) instant {
-	return instant(e.origin.UnixNano()).plus(e.Monotonic(now) - e.Monotonic(e.origin))
+	return instant(e.origin.UnixNano()).plus(e.Monotonic(now) - e.started)
 }
 
 // wall is when an instant was or will be, as the clock goes now.

@@ -150,14 +150,17 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		return nil
 	}
 	fed := k.Fed
-	if fed.IsZero() && en.state == OK { // it died before its first arrival was flushed
-		fed = k.Since
+	if fed.IsZero() { // the server may have died before its first arrival was flushed
+		fed = arrivalIn(k.Data)
 	}
-	if !fed.IsZero() {
-		en.beats.fed, en.beats.last = true, instant(fed.UnixNano())
+	if !fed.IsZero() { // no later than now: the clock may have been set back since
+		en.beats.fed, en.beats.last = true, instant(min(fed.UnixNano(), now.UnixNano()))
 	}
 	if en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
-		en.beats.arrivals = p.window
+		second := uint32(now.Unix())
+		for _, b := range p.window.buckets {
+			en.beats.arrivals.add(min(b.at, second), p.window.stat(b))
+		}
 	}
 	return nil
 }

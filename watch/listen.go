@@ -17,6 +17,7 @@ const (
 // hearing is whether the server could hear.
 type hearing struct {
 	since instant   // listening without a break
+	at    time.Time // since, by the wall clock: setting it breaks the listening
 	tick  instant   // the last one
 	wall  time.Time // of that tick
 	deaf  []span    // of the last hearsWithin
@@ -41,8 +42,8 @@ func (h *hearing) heard(now instant, wall time.Time) (cause string, stepped bool
 }
 
 // deafen makes the server listen anew.
-func (h *hearing) deafen(from, now instant) {
-	h.since = max(h.since, now)
+func (h *hearing) deafen(from, now instant, wall time.Time) {
+	h.since, h.at = now, wall
 	h.deaf = append(h.deaf, span{from, now})
 	for len(h.deaf) > 1 && h.deaf[0].to < now-instant(hearsWithin) {
 		h.deaf = h.deaf[1:]
@@ -59,7 +60,7 @@ func (e *Engine) Deaf(now time.Time, cause string) {
 }
 
 func (e *Engine) deafen(from instant, now time.Time, cause string) {
-	e.hearing.deafen(from, e.instant(now))
+	e.hearing.deafen(from, e.instant(now), wallOf(now))
 	for en := range e.late {
 		e.setOverdue(en, false)
 	}
@@ -71,7 +72,7 @@ func (e *Engine) deafen(from instant, now time.Time, cause string) {
 func (e *Engine) Listening() time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.origin.Add(time.Duration(e.hearing.since - e.instant(e.origin)))
+	return e.hearing.at
 }
 
 // Hears says whether the server was deaf for less than ten of the last thirty

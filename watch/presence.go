@@ -58,7 +58,7 @@ func (r *rule) enoughUntil(h heartbeats) instant {
 
 // judgePresence decides the state of a presence alarm: it fires when too
 // little arrived in the silence allowed, and is OK at once with the sample that
-// makes it so. Before absence counts, nothing fires.
+// makes it so. Before absence counts nothing fires, and what fired stays.
 func judgePresence(r *rule, h heartbeats, was State, now instant) (state State, next instant) {
 	enough := r.enoughUntil(h)
 	switch silent := r.silentAt(h); {
@@ -68,11 +68,31 @@ func judgePresence(r *rule, h heartbeats, was State, now instant) (state State, 
 		return OK, max(silent, enough)
 	case now >= silent:
 		return Firing, never
-	case !h.fed:
-		return NoData, silent
+	case silent == never:
+		return NoData, never
 	default:
 		return was, silent
 	}
+}
+
+// presenceData is the StateReasonData of a presence alarm.
+type presenceData struct {
+	Version   string    `json:"version"`
+	QueryDate time.Time `json:"queryDate"`
+	Statistic Statistic `json:"statistic"`
+	Period    int       `json:"period"`
+	Threshold float64   `json:"threshold"`
+	Last      time.Time `json:"lastArrival,omitzero"`
+	Silence   float64   `json:"allowedSilence"`
+}
+
+// arrivalIn is the last arrival that StateReasonData tells of, if it does.
+func arrivalIn(data json.RawMessage) time.Time {
+	var said presenceData
+	if json.Unmarshal(data, &said) != nil {
+		return time.Time{}
+	}
+	return said.Last
 }
 
 // presenceReason tells people, and programs, why.
@@ -95,17 +115,9 @@ func (r *rule) presenceReason(h heartbeats, state State, now time.Time, at insta
 		reason = fmt.Sprintf("fewer than %s samples arrived in the last %s, the last %s ago",
 			number(r.need), spell(r.silence), spell(ago(h.last)))
 	}
-	said := struct {
-		Version   string    `json:"version"`
-		QueryDate string    `json:"queryDate"`
-		Statistic Statistic `json:"statistic"`
-		Period    int       `json:"period"`
-		Threshold float64   `json:"threshold"`
-		Last      string    `json:"lastArrival,omitempty"`
-		Silence   float64   `json:"allowedSilence"`
-	}{"1.0", now.UTC().Format(time.RFC3339), r.statistic, int(r.period / time.Second), r.threshold, "", r.silence.Seconds()}
+	said := presenceData{"1.0", now.UTC().Truncate(time.Second), r.statistic, int(r.period / time.Second), r.threshold, time.Time{}, r.silence.Seconds()}
 	if h.fed {
-		said.Last = now.Add(time.Duration(h.last - at)).UTC().Format(time.RFC3339)
+		said.Last = now.Add(time.Duration(h.last - at)).UTC()
 	}
 	data, err := json.Marshal(said)
 	if err != nil {

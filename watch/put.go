@@ -155,7 +155,6 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 	e := p.e
 	p.remember(en)
 	en.from(s, p.at)
-	en.held = 0
 	if en.rule.presence {
 		p.arrive(en, s)
 		return
@@ -168,6 +167,7 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 		t = p.now
 	}
 	if en.fold(t, p.now, Stat{s.Count, s.Sum, s.Min, s.Max}) {
+		en.held, en.fresh = 0, true
 		e.keepWindow(en)
 		e.mark(en, p.now)
 	}
@@ -243,7 +243,8 @@ func (p *push) arrive(en *entry, s *Sample) {
 	}
 	e.setOverdue(en, false)
 	e.keepArrival(en)
-	if first || en.pending || en.state != OK {
+	if first || en.pending || en.held != 0 || en.state != OK {
+		en.held = 0
 		e.mark(en, p.now)
 	}
 }

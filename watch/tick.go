@@ -73,14 +73,22 @@ func (e *Engine) hear(now time.Time) (late time.Duration) {
 		return late
 	}
 	e.deafen(last, now, cause)
-	if stepped { // the periods of all alarms are others now
-		for _, en := range e.byID {
-			if !en.rule.presence {
-				e.again(en)
-			}
-		}
+	if stepped {
+		e.stepped()
 	}
 	return late
+}
+
+// stepped is what a wall clock that was set changes: the periods of alarms are
+// others, and what is stored of arrivals is by the clock as it was.
+func (e *Engine) stepped() {
+	for _, en := range e.byID {
+		if !en.rule.presence {
+			e.again(en)
+		} else if en.beats.fed {
+			e.keepArrival(en)
+		}
+	}
 }
 
 // judgeDue judges a slice, and returns the alarms of which something is to be
@@ -144,8 +152,10 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 // evaluate is what an alarm's samples say, and when that can change.
 func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instant) {
 	if !en.rule.presence {
-		en.cell = cellOf(en.rule, now)
-		v := judge(en.rule, en.window, e.listenedSince(now), en.state, wallOf(now))
+		if en.fresh {
+			en.cell, en.fresh = cellOf(en.rule, now), false
+		}
+		v := judge(en.rule, en.window, e.hearing.at, en.state, wallOf(now))
 		if v.next.IsZero() {
 			return v, never
 		}
@@ -164,9 +174,6 @@ func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instan
 	}
 	return v, next
 }
-
-// listenedSince is since when samples were heard, by the wall clock.
-func (e *Engine) listenedSince(now time.Time) time.Time { return e.wall(e.hearing.since, now) }
 
 func (e *Engine) transition(en *entry, to State, reason string, data json.RawMessage, now time.Time) *Transition {
 	return &Transition{
@@ -303,8 +310,8 @@ func untilCell(r *rule, now time.Time) time.Duration {
 	return time.Duration((cellOf(r, now)+1)*int64(r.cadence()) - now.UnixNano())
 }
 
-// mark has an alarm looked at in the next tick; one whose bucket was looked at
-// already, when the next begins.
+// mark has an alarm that was fed looked at in the next tick; one that was looked
+// at for a sample of this bucket already, when the next begins.
 func (e *Engine) mark(en *entry, now time.Time) {
 	if !en.rule.presence && en.cell == cellOf(en.rule, now) {
 		if at := e.instant(now).plus(untilCell(en.rule, now)); at < en.next {

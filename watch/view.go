@@ -130,7 +130,7 @@ func (e *Engine) view(en *entry, now time.Time) View {
 	}
 	at := e.instant(now)
 	within := time.Duration(en.rule.r) * en.rule.period
-	v.Heard = e.listenedSince(now)
+	v.Heard = e.hearing.at
 	if en.rule.presence {
 		h := e.listened(en)
 		within = en.rule.silence
