@@ -1,0 +1,6 @@
+//go:build race
+
+package watch
+
+// The race detector makes a history six times as slow.
+const histories = 1_000
