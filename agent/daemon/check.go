@@ -95,25 +95,31 @@ func (w *watcher) run(ctx context.Context) {
 		return
 	}
 	w.mu.Lock()
+	was := w.state.failing
 	v := w.state.judge(w.config, w.Now(), err)
 	w.mu.Unlock()
-	log := w.System.Log
+	log := w.System.Log.With("name", w.config.Name)
+	if w.state.failing && !was {
+		log.Warn("check is failing: " + err.Error())
+	}
 	result := hup.Failed
 	switch v {
-	case fine:
-		w.tellHooks(ctx)
-		return
 	case recovered:
-		log.Info("check passes again", "name", w.config.Name)
-		w.tellHooks(ctx)
-		return
+		log.Info("check passes again")
 	case restart:
-		log.Warn("check is failing: "+err.Error(), "name", w.config.Name, "restart", w.config.Restart)
 		result = w.restart(ctx)
 	case giveUp:
-		log.Error("service does not come back: it is left alone until its check passes", "name", w.config.Name,
+		log.Error("service does not come back: it is left alone until its check passes",
 			"service", w.config.Restart, "restarts", w.config.RestartLimit, "within", w.config.RestartWindow, "err", err)
 	}
+	if w.state.failing {
+		w.down(ctx, result)
+	}
+	w.tellHooks(ctx)
+}
+
+// down reports that the service is failing, and notes it for the hooks.
+func (w *watcher) down(ctx context.Context, result string) {
 	if w.state.left {
 		result = hup.Limit
 	}
@@ -122,7 +128,6 @@ func (w *watcher) run(ctx context.Context) {
 	}
 	if w.config.Restart != "" {
 		w.untold = result
-		w.tellHooks(ctx)
 	}
 }
 

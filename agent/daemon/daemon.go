@@ -59,7 +59,7 @@ type Daemon struct {
 	rebooting sync.Mutex // guards the file of what was run for a boot
 	seed      string     // of the instance
 	began     time.Time
-	said      said
+	config    Config
 
 	status string // as systemd was told
 
@@ -84,21 +84,15 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	if d.seed = d.instance(ctx).UUID; d.seed == "" {
 		d.seed = d.bootID()
 	}
-	listener, err := listen(d.System.Path(SocketPath))
-	if err != nil {
-		return err
-	}
 	d.reload()
 	var group sync.WaitGroup
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group.Go(func() { d.outbox.run(sending) })
-	group.Go(func() { d.serve(ctx, listener) })
 	ready()
 	d.tellSystemd()
 	d.scheduler.loop(ctx)
 	stop()
-	listener.Close()
 	group.Wait()
 	d.outbox.last(ctx)
 	if d.heartbeat != nil {
@@ -116,10 +110,14 @@ func (d *Daemon) Reload(ctx context.Context) {
 	})
 }
 
-// Poll has the metadata polled now.
-func (d *Daemon) Poll(ctx context.Context) {
+// Poll has the metadata polled now. When somebody is waiting for it Heat is
+// asked also when it did not answer a short time ago: a crontab that asks each
+// minute is nobody.
+func (d *Daemon) Poll(ctx context.Context, waiting bool) {
 	d.scheduler.call(func() {
-		d.poller.again()
+		if waiting {
+			d.poller.again()
+		}
 		d.scheduler.ask(ctx, pollTask)
 	})
 }
@@ -143,10 +141,10 @@ func (d *Daemon) reload() {
 	}
 	d.outbox.use(c)
 	p := &pulse{Daemon: d, config: c.Heartbeat}
-	list = append(list, d.task(heartbeatTask, c.Heartbeat.Interval, fmt.Sprint(c.Heartbeat), p.run, p))
+	list = append(list, d.task(heartbeatTask, c.Heartbeat.Interval, fmt.Sprintf("%#v", c.Heartbeat), p.run, p))
 	if c.Stats != nil {
 		g := &gauge{Daemon: d, config: *c.Stats}
-		list = append(list, d.task(statsTask, c.Stats.Interval, fmt.Sprint(*c.Stats), g.run, nil))
+		list = append(list, d.task(statsTask, c.Stats.Interval, fmt.Sprintf("%#v", *c.Stats), g.run, nil))
 	}
 	roots := d.Roots(c)
 	for _, k := range c.Checks {
@@ -177,19 +175,14 @@ func (d *Daemon) adopt(c Config) {
 			p.hold()
 		}
 	}
-	var lines []string
 	for _, problem := range c.Problems {
-		lines = append(lines, problem.Error())
+		d.System.Log.Error(problem.Error())
 	}
-	if d.said.isNew(lines) {
-		for _, line := range lines {
-			d.System.Log.Error(line)
-		}
-	}
+	d.config = c
 }
 
 // key tells configurations of polls apart.
-func (c Config) key() string { return fmt.Sprint(c.Main, c.Resource, c.CAFile) }
+func (c Config) key() string { return fmt.Sprintf("%q %q %q", c.Main, c.Resource, c.CAFile) }
 
 // task is something to do at an interval. Heartbeats and readings have the
 // same phase: those that are due together go together.
@@ -198,7 +191,7 @@ func (d *Daemon) task(name string, interval time.Duration, key string, run func(
 	if name == heartbeatTask || name == statsTask {
 		seed = "push"
 	}
-	return &task{name: name, key: key, schedule: spread(interval, d.seed+" "+seed), run: run, owner: owner}
+	return &task{name: name, key: interval.String() + " " + key, schedule: spread(interval, d.seed+" "+seed), run: run, owner: owner}
 }
 
 // jobTask is the task of a job. Its schedule was found good.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/hup"
+	"github.com/cfn-agent/cfn-agent/agent/stats"
 	"github.com/cfn-agent/cfn-agent/hooks"
 )
 
@@ -23,13 +24,13 @@ type poller struct {
 	*Daemon
 	passing chan struct{} // holds a value while a pass is made
 	backOff hup.BackOff   // of the pass
-	said    said          // of the pass
 
-	mu     sync.Mutex // guards what follows
-	config Config
-	forget bool // what keeps Heat from being asked
-	known  map[string]*resource
-	ahead  *time.Duration // of Heat's clock; nil: not known
+	mu                sync.Mutex // guards what follows
+	config            Config
+	forget            bool // what keeps Heat from being asked
+	known             map[string]*resource
+	ahead             *time.Duration // of Heat's clock; nil: not known
+	problems, missing []string       // of the files that were read last
 }
 
 // A resource is what Heat has told of one.
@@ -67,18 +68,24 @@ func (p *poller) load(config Config) (hooks.Config, error) {
 	if errors.Is(err, hooks.ErrNoHooks) {
 		err = nil
 	}
-	lines := []string{}
+	var problems, missing []string
 	for _, problem := range c.Problems {
-		lines = append(lines, problem.Error())
+		problems = append(problems, problem.Error())
 	}
 	switch {
+	case errors.Is(err, hooks.ErrNoStack):
+		missing = []string{"the metadata is not polled: " + err.Error()}
 	case err != nil:
-		lines = append(lines, "metadata are not polled: "+err.Error())
+		problems = append(problems, "the metadata is not polled: "+err.Error())
 	case config.Resource == "" && len(c.Hooks) == 0:
-		lines = append(lines, "metadata are not polled: write resource = ID to [main] of cfn-agent.conf, or a hook that names one")
+		missing = []string{"the metadata is not polled: write resource = ID to [main] of " + stats.AgentConfig + ", or a hook that names one"}
 	}
-	if p.said.isNew(lines) {
-		for _, line := range lines {
+	p.mu.Lock()
+	fresh := !slices.Equal(p.problems, problems) || !slices.Equal(p.missing, missing)
+	p.problems, p.missing = problems, missing
+	p.mu.Unlock()
+	if fresh {
+		for _, line := range append(problems, missing...) {
 			p.System.Log.Error(line)
 		}
 	}

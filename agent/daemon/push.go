@@ -28,17 +28,21 @@ type outbox struct {
 	*Daemon
 	wake chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	config Config
-	fresh  bool // config is new: how to send must be found out again
-	found  bool // a server is known
-	points []metric.Datapoint
-	sent   time.Time // the server took something
-	answer string    // to the last push: empty when it was taken
-	said   said
+	mu      sync.Mutex // guards what follows
+	config  Config
+	fresh   bool // config is new: how to send must be found out again
+	found   bool // a server is known
+	points  []metric.Datapoint
+	pushing bool      // a push is under way
+	sent    time.Time // the server took something
+	answer  string    // to the last push: empty when it was taken
+	missing string    // what keeps pushes from being tried
+	said    said
 
 	pusher *stats.Pusher // of run alone
 }
+
+func newOutbox(d *Daemon) *outbox { return &outbox{Daemon: d, wake: make(chan struct{}, 1)} }
 
 // use has pushes from now on use a configuration.
 func (o *outbox) use(c Config) {
@@ -56,17 +60,17 @@ func (o *outbox) knows() bool {
 		return true
 	}
 	_, err := o.Pusher(config)
-	if err != nil {
-		o.tell(time.Time{}, err)
-		return false
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.found = true
-	return true
+	o.found, o.missing = err == nil, ""
+	if err != nil {
+		o.missing = "nothing is sent to an alarm server: " + oneLine(err.Error())
+		if o.said.isNew([]string{o.missing}) {
+			o.System.Log.Error(o.missing)
+		}
+	}
+	return o.found
 }
-
-func newOutbox(d *Daemon) *outbox { return &outbox{Daemon: d, wake: make(chan struct{}, 1)} }
 
 // add has datapoints sent soon.
 func (o *outbox) add(points []metric.Datapoint) {
@@ -74,7 +78,12 @@ func (o *outbox) add(points []metric.Datapoint) {
 		return
 	}
 	o.mu.Lock()
-	o.points = append(o.points, points...)
+	for _, p := range points {
+		if o.pushing { // it will be late: the server is slow
+			p.Time = time.Now()
+		}
+		o.points = append(o.points, p)
+	}
 	o.mu.Unlock()
 	select {
 	case o.wake <- struct{}{}:
@@ -107,7 +116,7 @@ func (o *outbox) last(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), lastChance, errors.New("the daemon was stopped"))
 	defer cancel()
 	if o.pusher != nil {
-		o.pusher.Retry = retry.Policy{}
+		o.pusher.Retry = retry.Policy{} // one try
 	}
 	o.push(ctx)
 }
@@ -115,53 +124,47 @@ func (o *outbox) last(ctx context.Context) {
 func (o *outbox) push(ctx context.Context) {
 	o.mu.Lock()
 	points, config, fresh := o.points, o.config, o.fresh
-	o.points, o.fresh = nil, false
+	o.points, o.fresh, o.pushing = nil, false, true
 	o.mu.Unlock()
 	if len(points) == 0 {
 		return
 	}
+	sent, err := o.send(ctx, config, fresh, points)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pushing, o.answer = false, ""
+	if sent {
+		o.sent = time.Now()
+	}
+	if err == nil {
+		o.said = ""
+		return
+	}
+	o.answer = oneLine(err.Error())
+	if !errors.Is(err, errKept) && o.said.isNew([]string{o.answer}) { // what is kept is told of by the pusher
+		o.System.Log.Error("datapoints were not sent: " + o.answer)
+	}
+}
+
+// send is one push. sent says that the server took some of the datapoints.
+func (o *outbox) send(ctx context.Context, config Config, fresh bool, points []metric.Datapoint) (sent bool, err error) {
 	if o.pusher == nil || fresh {
-		pusher, err := o.Pusher(config)
-		if err != nil {
-			o.tell(time.Time{}, err)
-			return
+		if o.pusher, err = o.Pusher(config); err != nil {
+			return false, err
 		}
-		o.pusher = pusher
 	}
 	r, err := o.pusher.Push(ctx, points)
 	o.pusher.HTTP.CloseIdleConnections() // a connection for each guest is much for a server
-	var sent time.Time
-	if r.Sent > 0 {
-		sent = time.Now()
-	}
 	if err != nil {
 		o.pusher = nil // its keys may have been replaced
 	} else if r.Spooled > 0 {
 		err = errKept
 	}
-	o.tell(sent, err)
+	return r.Sent > 0, err
 }
 
 // errKept is the answer of a server that could not be reached.
 var errKept = errors.New("the server cannot be reached: datapoints are kept to be sent later")
-
-// tell notes how a push ended, and says it when it is new.
-func (o *outbox) tell(sent time.Time, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if !sent.IsZero() {
-		o.sent = sent
-	}
-	o.answer = ""
-	var lines []string
-	if err != nil {
-		o.answer = strings.ReplaceAll(err.Error(), "\n", " | ")
-		lines = []string{o.answer}
-	}
-	if o.said.isNew(lines) && err != nil && !errors.Is(err, errKept) {
-		o.System.Log.Error("datapoints were not sent: " + o.answer)
-	}
-}
 
 // instanceAgain is how long to wait before asking again who this is.
 const instanceAgain = 5 * time.Minute
@@ -192,6 +195,9 @@ func (d *Daemon) instance(ctx context.Context) nova.Instance {
 
 // gather adds readings for an alarm to the outbox.
 func (d *Daemon) gather(ctx context.Context, selection stats.Selection, watch string) error {
+	if !d.outbox.knows() {
+		return nil
+	}
 	points, err := stats.Gather(ctx, d.System.Root, selection)
 	if ctx.Err() != nil {
 		return nil

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -11,17 +12,15 @@ import (
 // A task is something to do again and again. It never overlaps itself.
 type task struct {
 	name     string
-	key      any // its configuration: a task with another one is another task
+	key      string // its configuration: a task with another one is another task
 	schedule cron.Schedule
 	fixed    bool // the schedule is of the clock on the wall, not of the time since boot
 	atOnce   bool // it is due when it is new
 	run      func(context.Context)
 	owner    reporter // may be nil
 
-	next   time.Time // zero: never
-	ctx    context.Context
-	cancel context.CancelFunc
-	late   bool // it was said that it was left out
+	next time.Time // zero: never
+	late bool      // it was said that it was left out
 }
 
 // A scheduler starts tasks when they are due. One goroutine, that of loop,
@@ -91,9 +90,6 @@ func (s *scheduler) loop(ctx context.Context) {
 			s.alive()
 		}
 	}
-	for _, t := range s.tasks {
-		t.stop()
-	}
 }
 
 // call has the loop call f, and waits for it. It is false when the loop has
@@ -123,37 +119,23 @@ func (s *scheduler) ask(ctx context.Context, name string) {
 }
 
 // replace makes list the tasks. Those that were there with the same name and
-// key stay as they are; others are stopped.
+// key stay as they are. What is running of others comes to its end, and only
+// then one of its name begins: an action may itself change what it is run by.
 func (s *scheduler) replace(list []*task) {
 	now := s.now()
 	s.see(now)
 	old := s.tasks
 	s.tasks = nil
 	for _, t := range list {
-		kept := false
-		for i, o := range old {
-			if o != nil && o.name == t.name && o.key == t.key {
-				t, kept, old[i] = o, true, nil
-			}
+		if i := slices.IndexFunc(old, func(o *task) bool { return o.name == t.name && o.key == t.key }); i >= 0 {
+			s.tasks = append(s.tasks, old[i])
+			continue
 		}
-		if !kept {
-			s.plan(t, now)
-			if t.atOnce {
-				t.next = t.scale(now)
-			}
+		s.plan(t, now)
+		if t.atOnce {
+			t.next = t.scale(now)
 		}
 		s.tasks = append(s.tasks, t)
-	}
-	for _, o := range old {
-		if o != nil {
-			o.stop()
-		}
-	}
-}
-
-func (t *task) stop() {
-	if t.cancel != nil {
-		t.cancel()
 	}
 }
 
@@ -237,12 +219,9 @@ func (s *scheduler) start(ctx context.Context, t *task) {
 		}
 		return
 	}
-	if t.ctx == nil {
-		t.ctx, t.cancel = context.WithCancel(ctx)
-	}
 	s.running[t.name] = t
 	go func() {
-		t.run(t.ctx)
+		t.run(ctx)
 		s.done <- t
 	}()
 }

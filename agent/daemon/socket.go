@@ -32,9 +32,10 @@ const talkLimit = 5 * time.Second
 // ErrNoDaemon says that nobody listens.
 var ErrNoDaemon = errors.New("no daemon is running")
 
-// listen makes the socket. One that is there is of a daemon that was killed:
-// the caller holds the lock of those that run.
-func listen(path string) (*net.UnixListener, error) {
+// Listen makes the socket below root. One that is there is of a daemon that was
+// killed: the caller holds the lock of those that run.
+func Listen(root string) (*net.UnixListener, error) {
+	path := filepath.Join("/", root, SocketPath)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -46,8 +47,8 @@ func listen(path string) (*net.UnixListener, error) {
 	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 }
 
-// serve answers until the listener is closed.
-func (d *Daemon) serve(ctx context.Context, l *net.UnixListener) {
+// Serve answers until the listener is closed. The daemon must have begun.
+func (d *Daemon) Serve(ctx context.Context, l *net.UnixListener) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	for {
@@ -86,7 +87,7 @@ func (d *Daemon) answer(ctx context.Context, conn net.Conn) error {
 	case askStatus:
 		answer = d.Status()
 	case askPoll:
-		d.Poll(ctx)
+		d.Poll(ctx, false)
 	default:
 		return fmt.Errorf("it was asked for %q", word)
 	}

@@ -25,8 +25,9 @@ type Status struct {
 	Checks      []CheckStatus    `json:"checks"`
 	Heartbeat   HeartbeatStatus  `json:"heartbeat"`
 	Jobs        []JobStatus      `json:"jobs"`
-	ClockOffset *float64         `json:"clock_offset"` // seconds that Heat's clock is ahead; null: not known
-	Problems    []string         `json:"problems"`     // of the configuration
+	ClockOffset *float64         `json:"clock_offset_seconds"` // by which Heat's clock is ahead; null: not known
+	Problems    []string         `json:"problems"`             // of the configuration
+	Missing     []string         `json:"missing"`              // what is not done, and why
 }
 
 // A MetadataStatus is about the metadata of a resource.
@@ -70,8 +71,9 @@ const (
 // A HeartbeatStatus is about what is sent to the alarm server.
 type HeartbeatStatus struct {
 	Watch   string    `json:"watch,omitempty"`
-	Sent    time.Time `json:"sent,omitzero"`    // something was taken last
-	Answer  string    `json:"answer"`           // to the last push: ok, or an error
+	Sent    time.Time `json:"sent,omitzero"` // something was taken last
+	Answer  string    `json:"answer"`        // to the last push: ok, an error, or none yet
+	Failed  bool      `json:"failed"`
 	Paused  []string  `json:"paused,omitempty"` // for these checks
 	Spooled int       `json:"spooled"`          // datapoints that wait
 	Dropped int       `json:"dropped"`          // of those that waited
@@ -97,14 +99,19 @@ const okay = "ok"
 
 // Status tells how it goes.
 func (d *Daemon) Status() Status {
-	s := Status{PID: os.Getpid(), Since: d.began}
+	s := Status{
+		PID: os.Getpid(), Since: d.began, Metadata: []MetadataStatus{}, Hooks: []HookStatus{}, LeftAlone: []string{},
+		Checks: []CheckStatus{}, Jobs: []JobStatus{}, Problems: []string{}, Missing: []string{},
+	}
 	d.scheduler.call(func() {
 		for _, t := range d.scheduler.tasks {
 			if t.owner != nil {
 				t.owner.report(&s, t)
 			}
 		}
-		s.Problems = strings.FieldsFunc(string(d.said), func(r rune) bool { return r == '\n' })
+		for _, problem := range d.config.Problems {
+			s.Problems = append(s.Problems, oneLine(problem.Error()))
+		}
 	})
 	return s
 }
@@ -123,6 +130,7 @@ func (p *poller) report(s *Status, _ *task) {
 		s.ClockOffset = &offset
 	}
 	config := p.config
+	s.Problems, s.Missing = append(s.Problems, p.problems...), append(s.Missing, p.missing...)
 	p.mu.Unlock()
 	slices.SortFunc(s.Metadata, func(a, b MetadataStatus) int { return strings.Compare(a.Resource, b.Resource) })
 	c, _ := hooks.LoadWith(hooks.Find(p.System.Root, ""), config.Main)
@@ -141,7 +149,8 @@ func (p *poller) report(s *Status, _ *task) {
 		}
 		s.Hooks = append(s.Hooks, hook)
 	}
-	s.LeftAlone, _ = hup.LeftAlone(path)
+	left, _ := hup.LeftAlone(path)
+	s.LeftAlone = append(s.LeftAlone, left...)
 }
 
 func (w *watcher) report(s *Status, _ *task) {
@@ -170,14 +179,17 @@ func (p *pulse) report(s *Status, _ *task) {
 	p.outbox.mu.Lock()
 	h.Sent = p.outbox.sent
 	if p.outbox.answer != "" {
-		h.Answer = p.Mask(p.outbox.answer)
+		h.Answer, h.Failed = p.Mask(p.outbox.answer), true
 	} else if h.Sent.IsZero() {
 		h.Answer = "none yet"
+	}
+	if p.outbox.missing != "" {
+		s.Missing = append(s.Missing, p.outbox.missing)
 	}
 	p.outbox.mu.Unlock()
 	kept, err := stats.Spool{Path: p.System.Path(stats.SpoolPath)}.Load()
 	if err != nil {
-		h.Answer = oneLine(err.Error())
+		h.Answer, h.Failed = oneLine(err.Error()), true
 	}
 	h.Spooled, h.Dropped = len(kept.Points), kept.Dropped
 	s.Heartbeat = h
@@ -222,7 +234,7 @@ func (s Status) Failing() []string {
 			list = append(list, "check "+c.Name)
 		}
 	}
-	if a := s.Heartbeat.Answer; a != okay && !s.Heartbeat.Sent.IsZero() {
+	if s.Heartbeat.Failed {
 		list = append(list, "heartbeat")
 	}
 	for _, j := range s.Jobs {

@@ -46,6 +46,9 @@ func (s Status) WriteText(w io.Writer) error {
 	for _, p := range s.Problems {
 		line("problem", "", "%s", p)
 	}
+	for _, m := range s.Missing {
+		line("missing", "", "%s", m)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -50,7 +50,7 @@ type Result struct {
 
 // Push sends datapoints, those of one namespace in one request. Where the
 // server cannot be reached, or cannot take them now, they are kept in the
-// spool, with the time of this push, which is no error. What it refuses is not
+// spool, with the time of this push if they have none, which is no error. What it refuses is not
 // kept, and is one. Once the server has taken a datapoint it gets what was
 // kept before, oldest first.
 func (p *Pusher) Push(ctx context.Context, points []metric.Datapoint) (Result, error) {
@@ -67,7 +67,7 @@ func (p *Pusher) Push(ctx context.Context, points []metric.Datapoint) (Result, e
 	now := time.Now()
 	for len(rest) > 0 {
 		batch, next := metric.Cut(rest)
-		again, err := p.send(ctx, batch, p.Retry)
+		again, err := p.send(ctx, p.timed(batch, now), p.Retry)
 		if again {
 			err = p.keep(ctx, rest, now, err)
 			if err == nil {
@@ -109,15 +109,7 @@ func (p *Pusher) drain(ctx context.Context) int {
 	defer cancel()
 	now := time.Now()
 	sent, dropped, err := p.Spool.Drain(ctx, now, func(batch []metric.Datapoint) (bool, error) {
-		timed := make([]metric.Datapoint, len(batch))
-		for i, point := range batch {
-			if point.Time.After(now) {
-				point.Time = now // of a clock that has been put back since
-			}
-			point.Time = point.Time.Add(p.ahead)
-			timed[i] = point
-		}
-		again, err := p.send(ctx, timed, retry.Policy{})
+		again, err := p.send(ctx, p.timed(batch, now), retry.Policy{})
 		if err != nil && !again {
 			p.log().Warn("kept datapoints refused: "+err.Error(), "points", len(batch))
 		}
@@ -132,6 +124,21 @@ func (p *Pusher) drain(ctx context.Context) int {
 		p.log().Info("what was kept has been sent", "sent", sent)
 	}
 	return sent
+}
+
+// timed are datapoints with the times that they have, by the server's clock.
+func (p *Pusher) timed(batch []metric.Datapoint, now time.Time) []metric.Datapoint {
+	list := make([]metric.Datapoint, len(batch))
+	for i, point := range batch {
+		if point.Time.After(now) {
+			point.Time = now // of a clock that has been put back since
+		}
+		if !point.Time.IsZero() {
+			point.Time = point.Time.Add(p.ahead)
+		}
+		list[i] = point
+	}
+	return list
 }
 
 // send sends one request, again as the policy allows. again says that the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+
+	systemd "github.com/coreos/go-systemd/v22/journal"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
@@ -36,12 +39,7 @@ func (e *env) openLogs(program, file string, verbose bool) *logs {
 	if verbose {
 		level = slog.LevelDebug
 	}
-	terminal := &lineHandler{mu: &sync.Mutex{}, logs: l, w: e.stderr, level: level, format: func(r slog.Record) string {
-		if r.Level >= slog.LevelWarn {
-			return program + ": "
-		}
-		return program + ": " + strings.ToLower(r.Level.String()) + ": "
-	}}
+	terminal := &lineHandler{logs: l, level: level, write: e.stderrWriter(program)}
 	if file == "" {
 		l.Logger = slog.New(terminal)
 		return l
@@ -53,10 +51,47 @@ func (e *env) openLogs(program, file string, verbose bool) *logs {
 		return l
 	}
 	l.closer = f
-	handler := &lineHandler{mu: &sync.Mutex{}, logs: l, w: f, level: slog.LevelInfo, format: logPrefix}
+	handler := &lineHandler{logs: l, level: slog.LevelInfo, write: func(r slog.Record, line string) error {
+		_, err := io.WriteString(f, logPrefix(r)+line+"\n") // whole, and one at a time
+		return err
+	}}
 	l.file = slog.New(handler)
 	l.Logger = slog.New(slog.NewMultiHandler(terminal, handler))
 	return l
+}
+
+// stderrWriter writes lines to stderr; where systemd's journal is behind it, to
+// the journal with their priority, so that "journalctl -p err" finds them.
+func (e *env) stderrWriter(program string) func(slog.Record, string) error {
+	var mu sync.Mutex
+	inJournal, err := systemd.StderrIsJournalStream()
+	inJournal = inJournal && err == nil && e.stderr == os.Stderr
+	fields := map[string]string{"SYSLOG_IDENTIFIER": program}
+	return func(r slog.Record, line string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if inJournal && systemd.Send(line, priority(r.Level), fields) == nil {
+			return nil
+		}
+		prefix := program + ": "
+		if r.Level < slog.LevelWarn {
+			prefix += strings.ToLower(r.Level.String()) + ": "
+		}
+		_, err := io.WriteString(e.stderr, prefix+line+"\n")
+		return err
+	}
+}
+
+func priority(level slog.Level) systemd.Priority {
+	switch {
+	case level >= slog.LevelError:
+		return systemd.PriErr
+	case level >= slog.LevelWarn:
+		return systemd.PriWarning
+	case level >= slog.LevelInfo:
+		return systemd.PriInfo
+	}
+	return systemd.PriDebug
 }
 
 // hide takes out of a text what must not be shown, and what would command a
@@ -101,12 +136,10 @@ func logPrefix(r slog.Record) string {
 // A lineHandler writes a record as one line: its message, and its attributes
 // as key=value.
 type lineHandler struct {
-	mu     *sync.Mutex // guards w
-	logs   *logs
-	w      io.Writer
-	level  slog.Level
-	format func(slog.Record) string
-	attrs  string
+	logs  *logs
+	level slog.Level
+	write func(r slog.Record, line string) error
+	attrs string
 }
 
 func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
@@ -117,10 +150,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	b.WriteString(h.attrs)
 	r.Attrs(func(a slog.Attr) bool { writeAttr(&b, a); return true })
 	line := strings.NewReplacer("\n", " | ", "\r", "").Replace(h.logs.hide(b.String()))
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, err := io.WriteString(h.w, h.format(r)+line+"\n")
-	return err
+	return h.write(r, line)
 }
 
 func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -96,23 +96,40 @@ func runRun(ctx context.Context, e *env, program string, verbose bool) (err erro
 		return err
 	}
 	defer pid.Release()
+	setUmask(e)
 	watchdog, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
 		l.Warn("no watchdog", "err", err)
 	}
+	listener, err := daemon.Listen(e.root)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
 	e.environ = forChildren(e.environ)
 	r := &resident{hupRun: hupRun{e: e, logs: l}}
 	d := r.daemon()
 	d.Watchdog = watchdog
 	var group sync.WaitGroup
-	defer group.Wait()
-	defer stop()
 	err = d.Run(ctx, func() {
 		r.notify(sd.SdNotifyReady)
 		group.Go(func() { r.obey(ctx, d, signals) })
+		group.Go(func() { d.Serve(ctx, listener) })
+		stayLean()
 	})
 	r.notify(sd.SdNotifyStopping)
+	stop()
+	listener.Close()
+	group.Wait()
 	return err
+}
+
+// setUmask gives hooks and jobs the umask that cfn-hup.conf names.
+func setUmask(e *env) {
+	c := daemon.Load(e.root)
+	if h, err := hooks.LoadWith(hooks.Find(e.root, ""), c.Main); err == nil || errors.Is(err, hooks.ErrNoHooks) || errors.Is(err, hooks.ErrNoStack) {
+		syscall.Umask(h.Umask)
+	}
 }
 
 // A resident gives a daemon what is of this program: connections, logs, systemd.
@@ -155,10 +172,11 @@ func (r *resident) obey(ctx context.Context, d *daemon.Daemon, signals <-chan os
 			return
 		case s := <-signals:
 			if s == syscall.SIGUSR1 {
-				d.Poll(ctx)
+				d.Poll(ctx, true)
 				continue
 			}
 			r.notify(sd.SdNotifyReloading + "\n" + monotonic())
+			setUmask(r.e)
 			d.Reload(ctx)
 			r.notify(sd.SdNotifyReady)
 		}
