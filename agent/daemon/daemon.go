@@ -10,6 +10,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -51,6 +52,8 @@ type Daemon struct {
 	Now      func() Instant     // Clock, but for tests
 
 	Watchdog time.Duration // Notify is told of life twice in this time; 0: never
+
+	servicesEvery time.Duration // 0: servicesInterval
 
 	scheduler *scheduler
 	poller    *poller
@@ -137,7 +140,7 @@ func (d *Daemon) reload() {
 	interval := d.poller.interval(c)
 	list := []*task{
 		d.task(pollTask, interval, c.key(), d.poller.poll, d.poller),
-		d.task(servicesTask, servicesInterval, "", d.poller.services, nil),
+		d.task(servicesTask, cmp.Or(d.servicesEvery, servicesInterval), "", d.poller.services, nil),
 	}
 	d.outbox.use(c)
 	p := &pulse{Daemon: d, config: c.Heartbeat}
