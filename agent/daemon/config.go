@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -58,8 +59,9 @@ type Stats struct {
 
 // A Job is a command that is run by the clock.
 type Job struct {
-	Name, Schedule, Command, User string
-	Timeout                       time.Duration
+	Name, Schedule, Command string
+	User                    string // empty: the one that the daemon runs as, which is not root
+	Timeout                 time.Duration
 }
 
 // What holds when the file says nothing.
@@ -102,7 +104,7 @@ func Load(root string) Config {
 // section reads one section.
 func (c *Config) section(r *reader) {
 	if r.Bad != nil {
-		r.problem("%w: the line was skipped", r.Bad)
+		c.Problems = append(c.Problems, fmt.Errorf("%w: the line was skipped", r.Bad))
 	}
 	kind, name, _ := strings.Cut(strings.Join(strings.Fields(r.Name), " "), " ")
 	switch {
@@ -197,7 +199,10 @@ func (c *Config) stats(r *reader) {
 }
 
 func (c *Config) job(r *reader, name string) {
-	j := Job{Name: name, User: "root", Timeout: defaultJobTimeout}
+	j := Job{Name: name, Timeout: defaultJobTimeout}
+	if os.Geteuid() == 0 {
+		j.User = "root"
+	}
 	r.text("schedule", &j.Schedule)
 	r.text("command", &j.Command)
 	r.text("user", &j.User)

@@ -23,7 +23,7 @@ func TestPollsOfManyGuestsAreSpread(t *testing.T) {
 		const guests, parts = 200, 10
 		begun := time.Now()
 		ended := make(chan *guest)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		for n := range guests {
 			g := newGuest(t, polling)
@@ -39,11 +39,11 @@ func TestPollsOfManyGuestsAreSpread(t *testing.T) {
 				ended <- g
 			}()
 		}
-		var perPart [2 * parts]int
+		var perPart [parts]int
 		for range guests {
 			g := <-ended
-			if len(g.polls) != 2 {
-				t.Fatalf("%d polls in two intervals", len(g.polls))
+			if len(g.polls) != 1 {
+				t.Fatalf("%d polls in an interval", len(g.polls))
 			}
 			for _, at := range g.polls {
 				perPart[at.Sub(begun)/(10*time.Minute/parts)]++

@@ -62,16 +62,20 @@ func (w *worker) atReboot(ctx context.Context) {
 // command runs the command as its user, in the user's home, with the
 // variables that cron(8) sets.
 func (w *worker) command(ctx context.Context) error {
-	cmd := sys.Cmd{Shell: w.config.Command, Timeout: w.config.Timeout, Merge: true, Env: w.System.Environ}
-	account, err := sys.LookupUser(w.config.User)
-	if err != nil {
-		return err
+	cmd := sys.Cmd{Shell: w.config.Command, Dir: "/", Timeout: w.config.Timeout, Merge: true, Env: w.System.Environ}
+	if w.config.User != "" {
+		// Commands run on the running machine, whatever the root.
+		machine := &sys.System{Run: w.System.Run, Environ: w.System.Environ}
+		account, err := machine.Account(ctx, w.config.User)
+		if err != nil {
+			return err
+		}
+		// To run as oneself needs no switching, for which one must be root.
+		if os.Geteuid() != int(account.UID) {
+			cmd.User = w.config.User
+		}
+		cmd.Env, cmd.Dir = account.Environ(cmd.Env), account.Dir()
 	}
-	// Only root may switch; to run as oneself needs no switching.
-	if os.Geteuid() != int(account.UID) {
-		cmd.User = w.config.User
-	}
-	cmd.Env, cmd.Dir = account.Environ(cmd.Env), account.Dir()
 	output, flush := w.Output()
 	defer flush()
 	cmd.Output = output

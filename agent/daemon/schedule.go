@@ -79,6 +79,10 @@ func parseSchedule(text string) (cron.Schedule, error) {
 	if _, interval := s.(cron.ConstantDelaySchedule); !interval && s.Next(time.Now()).IsZero() {
 		return bad(errors.New("it never comes"))
 	}
+	// The parser makes a second of less.
+	if d, err := time.ParseDuration(strings.TrimPrefix(text, "@every ")); err == nil && d < time.Second {
+		return bad(errors.New("it is not of a second or more"))
+	}
 	return s, nil
 }
 

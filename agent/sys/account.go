@@ -157,19 +157,40 @@ func findEntry(data []byte, name string) []string {
 	return nil
 }
 
-// LookupUser returns the account of a user of the running machine, by name or
-// number, with all its groups, as initgroups(3) would set them.
-func LookupUser(name string) (Account, error) {
-	fields, err := getent("passwd", name)
-	if err != nil || len(fields) < 7 {
-		return Account{}, &UnknownAccountError{"user", name}
+// Account is what a process needs to run as a user, by name, but for the
+// groups. It starts no process for users of /etc/passwd.
+func (s *System) Account(ctx context.Context, name string) (Account, error) {
+	fields, err := s.Passwd(ctx, name)
+	if err != nil {
+		return Account{}, err
+	}
+	return account(fields)
+}
+
+// account reads the fields of a line of passwd(5).
+func account(fields []string) (Account, error) {
+	if len(fields) < 7 {
+		return Account{}, &UnknownAccountError{"user", strings.Join(fields, ":")}
 	}
 	uid, err1 := strconv.ParseUint(fields[2], 10, 32)
 	gid, err2 := strconv.ParseUint(fields[3], 10, 32)
 	if err1 != nil || err2 != nil {
+		return Account{}, &UnknownAccountError{"user", fields[0]}
+	}
+	return Account{Name: fields[0], Home: fields[5], Shell: fields[6], UID: uint32(uid), GID: uint32(gid)}, nil
+}
+
+// LookupUser returns the account of a user of the running machine, by name or
+// number, with all its groups, as initgroups(3) would set them.
+func LookupUser(name string) (Account, error) {
+	fields, err := getent("passwd", name)
+	if err != nil {
 		return Account{}, &UnknownAccountError{"user", name}
 	}
-	a := Account{Name: fields[0], Home: fields[5], Shell: fields[6], UID: uint32(uid), GID: uint32(gid)}
+	a, err := account(fields)
+	if err != nil {
+		return Account{}, &UnknownAccountError{"user", name}
+	}
 	a.Groups = []uint32{a.GID}
 	out, err := exec.Command("id", "-G", a.Name).Output()
 	if err != nil {
