@@ -20,6 +20,7 @@ const (
 	getsPerSecond = 5               // single calls, for keys that no listing knew
 	getsWaitFor   = 5 * time.Second // longer than that, the next listing is sooner
 	rereadAfter   = 30 * time.Second
+	knownWaits    = 2 * time.Second // at most, where its user is to be looked at again
 )
 
 // errDelegated says that a credential acts by a trust, an application
@@ -47,6 +48,7 @@ type directory struct {
 	domains map[string]domain // by id
 	listed  time.Time         // when the last listing began that came to its end
 	failing bool              // listings since then have failed
+	silent  bool              // the last single call was not answered
 }
 
 // An entry is a credential and who has it. It is not changed but replaced.
@@ -57,6 +59,7 @@ type entry struct {
 
 	read    time.Time // the credential
 	checked time.Time // its user and project; zero: never
+	listed  bool      // by a listing of all
 	refusal error     // what they are told instead; nil: key.Caller
 }
 
@@ -123,18 +126,15 @@ func (d *directory) read(ctx context.Context, access string, than time.Time) (*e
 		return nil, context.Cause(ctx)
 	}
 	return share(ctx, &d.flights, "credential "+access, func(ctx context.Context) (*entry, error) {
-		if d.absent.has(access) {
-			return nil, notKnown()
-		}
-		if err := d.single(ctx); err != nil {
-			return nil, err
-		}
 		if e := d.find(access); e != nil && e.read.After(than) {
 			return e, nil
 		}
+		if d.absent.has(access) {
+			return nil, notKnown()
+		}
 		began := time.Now()
 		var answer struct{ Credential credential }
-		err := d.session.get(ctx, "credentials/"+credentialID(access), &answer)
+		err := d.get(ctx, "credentials/"+credentialID(access), &answer)
 		switch {
 		case answered(err, http.StatusNotFound):
 			d.forget(access)
@@ -180,27 +180,47 @@ func (d *directory) single(ctx context.Context) error {
 	}
 }
 
-// fresh is e with a holder that was looked at less than Cache ago. A little
-// before that it is looked at without waiting; and where Keystone does not
-// answer, what was known goes on until it is stale.
+// fresh is e with a holder that was looked at less than Cache ago. The next
+// look is due a little before that, and nobody waits for it. Who comes later
+// waits, but not for a Keystone that does not answer: then what was known goes
+// on until it is stale. Guests never wait, listings look at them.
 func (d *directory) fresh(ctx context.Context, e *entry) (*entry, error) {
 	check := func(ctx context.Context) (*entry, error) { return d.check(ctx, e) }
 	name, age := "holder "+e.key.Access, time.Since(e.checked)
 	switch {
-	case age < d.options.Cache*4/5:
-	case age < d.options.Cache, age < d.options.Stale && d.away():
-		begin(ctx, &d.flights, name, check)
-	default:
+	case e.listed, age < d.options.Cache*4/5:
+		return e, nil
+	case age > d.options.Stale:
 		return share(ctx, &d.flights, name, check)
+	case age < d.options.Cache, d.away():
+		begin(ctx, &d.flights, name, check)
+		return e, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, knownWaits)
+	defer cancel()
+	if now, err := share(ctx, &d.flights, name, check); err == nil {
+		return now, nil
 	}
 	return e, nil
 }
 
-// away says that Keystone does not answer, as far as listings tell.
+// away says that Keystone did not answer when it was asked last.
 func (d *directory) away() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.failing || time.Since(d.listed) > d.options.Cache*3/2
+	return d.failing || d.silent
+}
+
+// get is one call for one key, when its turn comes.
+func (d *directory) get(ctx context.Context, path string, to any) error {
+	if err := d.single(ctx); err != nil {
+		return err
+	}
+	err := d.session.get(ctx, path, to)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.silent = err != nil && !answered(err, http.StatusNotFound)
+	return err
 }
 
 // check looks at the user and the project of a credential, and at the roles of
@@ -220,10 +240,7 @@ func (d *directory) check(ctx context.Context, e *entry) (*entry, error) {
 		path string
 		to   any
 	}{{"users/" + e.user, &u}, {"projects/" + e.project, &p}, {"role_assignments?" + query.Encode(), &a}} {
-		if err := d.single(ctx); err != nil {
-			return nil, err
-		}
-		err := d.session.get(ctx, get.path, get.to)
+		err := d.get(ctx, get.path, get.to)
 		if answered(err, http.StatusNotFound) {
 			return d.checked(e, began, holder{}, denied("the key's user or project is gone")), nil
 		}
@@ -269,7 +286,7 @@ func (d *directory) checked(e *entry, at time.Time, h holder, refusal error) *en
 // held is e of a holder as of a time.
 func (e *entry) held(at time.Time, h holder, stackDomain, domainName string, refusal error) *entry {
 	n := *e
-	n.checked, n.refusal = at, refusal
+	n.checked, n.refusal, n.listed = at, refusal, false
 	if refusal != nil {
 		return &n
 	}
@@ -287,7 +304,7 @@ func (e *entry) inherit(old *entry) {
 	if old == nil || old.user != e.user || old.project != e.project {
 		return
 	}
-	e.checked, e.refusal = old.checked, old.refusal
+	e.checked, e.refusal, e.listed = old.checked, old.refusal, old.listed
 	if old.key.Secret == e.key.Secret {
 		e.key = old.key
 	} else {

@@ -176,7 +176,9 @@ func (l *listing) check(e *entry, stackDomain string) *entry {
 	if l.stackUsers[[2]string{e.user, e.project}] {
 		h.roles = []string{stackUser}
 	}
-	return e.held(l.began, h, stackDomain, l.domains[p.DomainID].Name, refusal)
+	e = e.held(l.began, h, stackDomain, l.domains[p.DomainID].Name, refusal)
+	e.listed = true
+	return e
 }
 
 // list asks for all. The credentials come last: those that are made meanwhile

@@ -1,0 +1,373 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+func TestLookup(t *testing.T) {
+	try(t, true, func(x trial) {
+		listed := x.count("")
+		if want := 7; listed != want {
+			x.Errorf("%d calls before the first push, want %d: a login and six listings", listed, want)
+		}
+		for range 100 {
+			x.atOnce("a guest", guestKey, guestSecret, guest, "")
+		}
+		if got := x.count(""); got != listed {
+			x.Errorf("%d calls for pushes with a known key, want none", got-listed)
+		}
+		x.wants("an ordinary user", memberKey, memberSecret, member, "")
+		x.atOnce("an ordinary user, again", memberKey, memberSecret, member, "")
+		if got, want := x.count("")-listed, 3; got != want {
+			x.Errorf("%d calls for an ordinary user, want %d: user, project, roles", got, want)
+		}
+		x.atOnce("another secret", guestKey, "other", nobody, SignatureDoesNotMatch)
+		x.wants("an unknown key", "nobody", "x", nobody, InvalidClientTokenID)
+		before := x.count("")
+		x.atOnce("an unknown key, again", "nobody", "x", nobody, InvalidClientTokenID)
+		if got := x.count(""); got != before {
+			x.Errorf("%d calls for a key that was just unknown, want none", got-before)
+		}
+		s := x.k.Status()
+		if s.Keys != 2 || s.Away || !s.Lookup || s.Listed.IsZero() {
+			x.Errorf("Status = %+v, want 2 keys", s)
+		}
+		time.Sleep(31 * time.Second)
+		x.wants("an unknown key, later", "nobody", "x", nobody, InvalidClientTokenID)
+		if got := x.count("credential-unknown"); got != 2 {
+			x.Errorf("read %d times, want 2: what is unknown is so for half a minute", got)
+		}
+	})
+}
+
+// What names mean is the domain's to say: anybody may call a project of theirs
+// like that of a stack, and be its member.
+func TestNamesMeanNothingInOtherDomains(t *testing.T) {
+	const name = "ffffffffffffffffffffffffffffffff-11111111-2222-4333-8444-5555555"
+	try(t, true, func(x trial) {
+		x.replace("project-member", `"name": "demo"`, `"name": "`+name+`"`)
+		x.wants("a project named as a stack's", memberKey, memberSecret, member, "")
+	})
+	try(t, true, func(x trial) {
+		x.replace("roles-member", `"name": "member"`, `"name": "heat_stack_user"`)
+		x.replace("roles-member", `"name": "heat_stack_owner"`, `"name": "heat_stack_user"`)
+		x.replace("roles-member", `"name": "reader"`, `"name": "heat_stack_user"`)
+		x.wants("a stack user of another domain", memberKey, memberSecret, nobody, AccessDenied)
+	})
+}
+
+func TestRolesInLookup(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edits [][3]string
+		want  watch.Caller
+		code  string
+	}{
+		"reader":     {[][3]string{{"roles-member", `"name": "member"`, `"name": "x"`}, {"roles-member", `"name": "heat_stack_owner"`, `"name": "x"`}}, watch.Caller{Access: memberKey, Project: owner, Role: watch.Reader}, ""},
+		"none":       {[][3]string{{"roles-member", `"name": "member"`, `"name": "x"`}, {"roles-member", `"name": "heat_stack_owner"`, `"name": "x"`}, {"roles-member", `"name": "reader"`, `"name": "x"`}}, nobody, AccessDenied},
+		"user off":   {[][3]string{{"user-member", `"enabled": true`, `"enabled": false`}}, nobody, AccessDenied},
+		"tenant off": {[][3]string{{"project-member", `"enabled": true`, `"enabled": false`}}, nobody, AccessDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			try(t, true, func(x trial) {
+				for _, e := range tt.edits {
+					x.replace(e[0], e[1], e[2])
+				}
+				x.wants(name, memberKey, memberSecret, tt.want, tt.code)
+			})
+		})
+	}
+	try(t, true, func(x trial) {
+		x.set(func(k *keystone) { k.absent["user-member"] = true })
+		x.wants("a user who is gone", memberKey, memberSecret, nobody, AccessDenied)
+	})
+}
+
+// A stack's user must be one in its project, and its project be one of a stack.
+func TestStackUserNeedsItsRole(t *testing.T) {
+	for name, edit := range map[string][3]string{
+		"no role in the project": {"role_assignments", guestProject, "another"},
+		"no project of a stack":  {"projects", owner + "-1111", owner + "_1111"},
+		"user disabled":          {"users", `"enabled": true`, `"enabled": false`},
+		"project disabled":       {"projects", `"enabled": true`, `"enabled": false`},
+		"domain disabled":        {"domains", `"enabled": true`, `"enabled": false`},
+	} {
+		tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+			x.replace(edit[0], edit[1], edit[2])
+			x.start()
+			x.atOnce(name, guestKey, guestSecret, nobody, AccessDenied)
+		})
+	}
+}
+
+func TestStackDomainByID(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true, StackDomain: "4beff4ae2b594c7c97526465e3204e86"}, func(x trial) {
+		x.start()
+		x.wants("a guest", guestKey, guestSecret, guest, "")
+	})
+	tryWith(t, KeystoneOptions{Lookup: true, StackDomain: "other"}, func(x trial) {
+		x.start()
+		x.wants("a guest of a domain that is not that of stacks", guestKey, guestSecret, nobody, AccessDenied)
+	})
+}
+
+// A key that comes between two listings is read by itself.
+func TestNewKey(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.replace("credentials", credentialID(guestKey), "x")
+		x.start()
+		before := x.count("")
+		x.wants("a new guest", guestKey, guestSecret, guest, "")
+		x.atOnce("a new guest, again", guestKey, guestSecret, guest, "")
+		if got, want := x.count("")-before, 4; got != want {
+			x.Errorf("%d calls for a new key, want %d: credential, user, project, roles", got, want)
+		}
+	})
+}
+
+// A user may write another's access key into a credential of theirs. Keystone
+// finds credentials by the hash of the key, so that one is nobody's.
+func TestAccessKeyOfAnother(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.replace("credentials", `\"access\": \"`+memberKey+`\"`, `\"access\": \"`+guestKey+`\"`)
+		x.replace("credential-member", `\"access\": \"`+memberKey+`\"`, `\"access\": \"`+guestKey+`\"`)
+		x.start()
+		x.wants("the guest", guestKey, guestSecret, guest, "")
+		x.wants("the thief", guestKey, memberSecret, nobody, SignatureDoesNotMatch)
+		x.wants("the thief's own key", memberKey, memberSecret, nobody, InvalidClientTokenID)
+	})
+}
+
+// What acts for another may do what Keystone says each time.
+func TestDelegatedKeyIsShown(t *testing.T) {
+	for _, kind := range []string{"trust_id", "app_cred_id", "access_token_id"} {
+		tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+			x.replace("credentials", `\"trust_id\": null`, `\"`+kind+`\": \"1\"`)
+			x.start()
+			for n := range 3 {
+				x.wants(kind, memberKey, memberSecret, member, "")
+				if got := x.count("ec2tokens-member"); got != n+1 {
+					x.Errorf("%s: shown %d times, want %d", kind, got, n+1)
+				}
+			}
+		})
+	}
+}
+
+// For an hour Keystone does not answer, or takes half a minute to: guests
+// whose keys are known go on and wait for nothing, others cannot be verified.
+func TestKeystoneAway(t *testing.T) {
+	for name, fault := range map[string]func(*keystone){
+		"gone":              func(k *keystone) { k.away = true },
+		"slow":              func(k *keystone) { k.delay = 30 * time.Second },
+		"its token is gone": func(k *keystone) { k.away, k.token = true, 99 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			try(t, true, func(x trial) {
+				x.wants("an ordinary user", memberKey, memberSecret, member, "")
+				x.set(fault)
+				for range 60 {
+					time.Sleep(time.Minute)
+					x.atOnce("a guest", guestKey, guestSecret, guest, "")
+					x.atOnce("an ordinary user", memberKey, memberSecret, member, "")
+				}
+				began := time.Now()
+				_, err := x.push("nobody", "x")
+				e, ok := errors.AsType[*Error](err)
+				if !ok || e.Status != 503 || e.RetryAfter <= 0 || e.Access != "nobody" {
+					x.Errorf("an unknown key: %+v, want 503 with Retry-After", err)
+				}
+				if waited := time.Since(began); waited > 25*time.Second {
+					x.Errorf("an unknown key waited %v, want at most 25 s", waited)
+				}
+				if !x.k.Status().Away {
+					x.Error("Status does not say that Keystone is away")
+				}
+				x.set(func(k *keystone) { k.away, k.delay = false, 0 })
+				time.Sleep(time.Minute)
+				x.atOnce("a guest, after", guestKey, guestSecret, guest, "")
+				x.wants("an unknown key, after", "nobody", "x", nobody, InvalidClientTokenID)
+				if x.k.Status().Away {
+					x.Error("Status says that Keystone is away, and it answers again")
+				}
+			})
+		})
+	}
+}
+
+func TestStale(t *testing.T) {
+	try(t, true, func(x trial) {
+		x.set(func(k *keystone) { k.away = true })
+		for range 23 * 60 {
+			time.Sleep(time.Minute)
+			x.atOnce("less than a day old", guestKey, guestSecret, guest, "")
+		}
+		time.Sleep(61 * time.Minute)
+		x.wants("more than a day old", guestKey, guestSecret, nobody, ServiceUnavailable)
+		x.set(func(k *keystone) { k.away = false })
+		time.Sleep(time.Minute)
+		x.wants("when Keystone is back", guestKey, guestSecret, guest, "")
+	})
+}
+
+// Whatever ends a key's use in Keystone ends it here after the cache time at
+// the latest, used often or seldom.
+func TestRevokedKeyIsRefusedAfterTheCacheTime(t *testing.T) {
+	const cache = 5 * time.Minute
+	for name, tt := range map[string]struct {
+		access, secret string
+		caller         watch.Caller
+		revoke         func(trial)
+		code           string
+	}{
+		"guest, deleted": {guestKey, guestSecret, guest, func(x trial) {
+			x.replace("credentials", credentialID(guestKey), "x")
+			x.set(func(k *keystone) { k.absent["credential-guest"] = true })
+		}, InvalidClientTokenID},
+		"guest, disabled": {guestKey, guestSecret, guest, func(x trial) { x.replace("users", `"enabled": true`, `"enabled": false`) }, AccessDenied},
+		"user, deleted": {memberKey, memberSecret, member, func(x trial) {
+			x.replace("credentials", credentialID(memberKey), "x")
+			x.set(func(k *keystone) { k.absent["credential-member"] = true })
+		}, InvalidClientTokenID},
+		"user, disabled": {memberKey, memberSecret, member, func(x trial) { x.replace("user-member", `"enabled": true`, `"enabled": false`) }, AccessDenied},
+		"user, no role":  {memberKey, memberSecret, member, func(x trial) { x.replace("roles-member", `"role_assignments"`, `"none"`) }, AccessDenied},
+	} {
+		for _, every := range []time.Duration{10 * time.Second, 7 * time.Minute} {
+			for _, age := range []time.Duration{0, 4 * time.Minute, 20 * time.Minute} {
+				t.Run(fmt.Sprint(name, " every ", every, " after ", age), func(t *testing.T) {
+					try(t, true, func(x trial) {
+						x.wants("before", tt.access, tt.secret, tt.caller, "")
+						for end := time.Now().Add(age); time.Now().Before(end); {
+							time.Sleep(min(every, time.Until(end)))
+							x.wants("before", tt.access, tt.secret, tt.caller, "")
+						}
+						tt.revoke(x)
+						revoked := time.Now()
+						for {
+							_, err := x.push(tt.access, tt.secret)
+							if code(err) == tt.code {
+								break
+							}
+							if err != nil || time.Since(revoked) > cache {
+								x.Fatalf("%v after it was revoked: Verify = %v, want code %s", time.Since(revoked), err, tt.code)
+							}
+							time.Sleep(every)
+						}
+						x.wants("afterwards", tt.access, tt.secret, nobody, tt.code)
+					})
+				})
+			}
+		}
+	}
+}
+
+// A secret that was changed is read again when a signature does not match, but
+// wrong signatures do not make Keystone read it again and again.
+func TestMismatchReadsAgain(t *testing.T) {
+	try(t, true, func(x trial) {
+		time.Sleep(time.Minute)
+		x.replace("credential-guest", guestSecret, "new")
+		x.wants("the new secret", guestKey, "new", guest, "")
+		x.wants("the old secret", guestKey, guestSecret, nobody, SignatureDoesNotMatch)
+		for range 600 {
+			time.Sleep(100 * time.Millisecond)
+			x.wants("a wrong secret", guestKey, "wrong", nobody, SignatureDoesNotMatch)
+		}
+		if got := x.count("credential-guest"); got > 4 {
+			x.Errorf("the credential was read %d times in a minute of wrong signatures, want one each half minute", got)
+		}
+		time.Sleep(time.Minute)
+		x.set(func(k *keystone) { k.away = true })
+		x.wants("a wrong secret that cannot be read again", guestKey, "wrong", nobody, ServiceUnavailable)
+		x.atOnce("the right one", guestKey, "new", guest, "")
+	})
+}
+
+// A thousand keys that nobody knows are five calls a second; the rest is told
+// to come later, and a listing comes sooner.
+func TestUnknownKeysDoNotFloodKeystone(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.replace("credentials", credentialID(guestKey), "x")
+		x.start()
+		began := time.Now()
+		x.set(func(k *keystone) { k.at, k.edits = nil, nil })
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		codes := map[string]int{}
+		for n := range 1000 {
+			all.Go(func() {
+				_, err := x.push(fmt.Sprint("nobody", n), "x")
+				mu.Lock()
+				defer mu.Unlock()
+				codes[code(err)]++
+			})
+		}
+		all.Wait()
+		if waited := time.Since(began); waited > 6*time.Second {
+			x.Errorf("they waited %v, want at most about 5 s", waited)
+		}
+		if codes[InvalidClientTokenID]+codes[ServiceUnavailable] != 1000 || codes[InvalidClientTokenID] < 20 || codes[InvalidClientTokenID] > 35 {
+			x.Errorf("codes %v, want some 30 unknown and the rest to come later", codes)
+		}
+		if x.k.Load.Busy.Load() != int64(codes[ServiceUnavailable]) {
+			x.Errorf("%d counted as too many, want %d", x.k.Load.Busy.Load(), codes[ServiceUnavailable])
+		}
+		time.Sleep(30 * time.Second)
+		x.atOnce("a guest that the early listing found", guestKey, guestSecret, guest, "")
+	})
+}
+
+// Before the first listing has ended a push waits for it, whose key it holds.
+func TestFirstListing(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.set(func(k *keystone) { k.delay = time.Second })
+		x.start()
+		x.wants("a guest, at once", guestKey, guestSecret, guest, "")
+		if got := x.count("credential-guest"); got != 0 {
+			x.Errorf("the credential was read by itself %d times, want 0", got)
+		}
+	})
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.set(func(k *keystone) { k.away = true })
+		x.start()
+		x.wants("Keystone away from the start", guestKey, guestSecret, nobody, ServiceUnavailable)
+		x.set(func(k *keystone) { k.away = false })
+		time.Sleep(20 * time.Second)
+		x.wants("when it has come", guestKey, guestSecret, guest, "")
+	})
+}
+
+// Newer Keystones give listings in pages, and link to the next at an address
+// of their own.
+func TestListingInPages(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.replace("credentials", credentialID(guestKey), "x")
+		x.replace("credentials", `"next": null`, `"next": "http://other.test/identity/v3/credentials?type=ec2&marker=1"`)
+		x.start()
+		x.atOnce("a guest of the second page", guestKey, guestSecret, guest, "")
+		if got := x.count("credentials" + nextPage); got != 1 {
+			x.Errorf("second page read %d times, want once", got)
+		}
+	})
+}
+
+// The listing of all goes on while one key is read, and neither undoes what
+// the other found.
+func TestListingAndSingleReading(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.replace("credentials", credentialID(guestKey), "x")
+		x.start()
+		time.Sleep(4 * time.Minute)
+		x.set(func(k *keystone) { k.delay = 10 * time.Second })
+		time.Sleep(35 * time.Second) // in the listing that began after 4.5 minutes
+		x.set(func(k *keystone) { k.delay = 0 })
+		x.wants("a new guest", guestKey, guestSecret, guest, "")
+		time.Sleep(time.Minute)
+		x.atOnce("after the listing", guestKey, guestSecret, guest, "")
+	})
+}

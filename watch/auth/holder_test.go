@@ -1,0 +1,58 @@
+package auth
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+func TestHolder(t *testing.T) {
+	const (
+		owner = "b004c4f997d74b15b3c9b29ee0d50fa2"
+		stack = "11111111-2222-4333-8444-5555555"
+	)
+	in := func(domain, name string, roles ...string) holder {
+		return holder{project: "p", projectName: name, domain: domain, domainName: domain + " name", roles: roles}
+	}
+	for name, tt := range map[string]struct {
+		h    holder
+		want watch.Caller
+		code string
+	}{
+		"stack user":                   {in("heat", owner+"-"+stack, stackUser), watch.Caller{Access: "a", Project: owner, Stack: stack, Role: watch.Guest}, ""},
+		"by the name of the domain":    {holder{project: "p", projectName: owner + "-" + stack, domain: "id", domainName: "heat", roles: []string{stackUser}}, watch.Caller{Access: "a", Project: owner, Stack: stack, Role: watch.Guest}, ""},
+		"member of a stack's project":  {in("heat", owner+"-"+stack, "member"), nobody, AccessDenied},
+		"project of no stack":          {in("heat", "service", stackUser), nobody, AccessDenied},
+		"name cut short":               {in("heat", owner+"-"+stack[:30], stackUser), nobody, AccessDenied},
+		"no hexadecimal digits":        {in("heat", strings.Replace(owner, "b", "x", 1)+"-"+stack, stackUser), nobody, AccessDenied},
+		"dashes elsewhere":             {in("heat", owner+"-"+"1111111-12222-4333-8444-5555555", stackUser), nobody, AccessDenied},
+		"the name in another domain":   {in("default", owner+"-"+stack, "member"), watch.Caller{Access: "a", Project: "p", Role: watch.Member}, ""},
+		"stack user of another domain": {in("default", owner+"-"+stack, stackUser), nobody, AccessDenied},
+		"admin":                        {in("default", "demo", "admin"), watch.Caller{Access: "a", Project: "p", Role: watch.Member}, ""},
+		"owner of stacks":              {in("default", "demo", "heat_stack_owner"), watch.Caller{Access: "a", Project: "p", Role: watch.Member}, ""},
+		"reader":                       {in("default", "demo", "x", "reader"), watch.Caller{Access: "a", Project: "p", Role: watch.Reader}, ""},
+		"reader and member":            {in("default", "demo", "reader", "member"), watch.Caller{Access: "a", Project: "p", Role: watch.Member}, ""},
+		"nothing that means something": {in("default", "demo", "auditor"), nobody, AccessDenied},
+		"no role":                      {in("default", "demo"), nobody, AccessDenied},
+	} {
+		got, err := tt.h.caller("a", "heat")
+		if got != tt.want || code(err) != tt.code {
+			t.Errorf("%s: caller = %+v, %v, want %+v, code %q", name, got, err, tt.want, tt.code)
+		}
+	}
+}
+
+// What is taken apart is put together again, and holds nothing else.
+func FuzzSplitProject(f *testing.F) {
+	f.Add("b004c4f997d74b15b3c9b29ee0d50fa2-11111111-2222-4333-8444-5555555")
+	f.Fuzz(func(t *testing.T, name string) {
+		owner, stack, ok := splitProject(name)
+		if !ok {
+			return
+		}
+		if owner+"-"+stack != name || len(owner) != 32 || strings.Trim(owner, "0123456789abcdef") != "" || strings.Trim(stack, "0123456789abcdef-") != "" {
+			t.Errorf("splitProject(%q) = %q, %q", name, owner, stack)
+		}
+	})
+}
