@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -369,5 +370,59 @@ func TestListingAndSingleReading(t *testing.T) {
 		x.wants("a new guest", guestKey, guestSecret, guest, "")
 		time.Sleep(time.Minute)
 		x.atOnce("after the listing", guestKey, guestSecret, guest, "")
+		if got := x.count("credential-guest"); got != 1 {
+			x.Errorf("the credential was read by itself %d times, want once", got)
+		}
 	})
+}
+
+// Guests are looked at by listings alone. Those that take minutes are older
+// than the cache time when the next one ends, and no guest waits for that.
+func TestGuestsDoNotWaitForListings(t *testing.T) {
+	try(t, true, func(x trial) {
+		for range 120 {
+			time.Sleep(10 * time.Second)
+			x.atOnce("a guest", guestKey, guestSecret, guest, "")
+		}
+		if got := x.count("user-guest"); got != 0 {
+			x.Errorf("its user was read by itself %d times, want 0", got)
+		}
+		x.set(func(k *keystone) { k.delay = 30 * time.Second })
+		for range 120 {
+			time.Sleep(10 * time.Second)
+			x.atOnce("a guest", guestKey, guestSecret, guest, "")
+		}
+	})
+}
+
+// Where an ordinary user cannot be looked at any more, although the listings
+// go on, that ends like all that is stale.
+func TestUserWhoCannotBeLookedAt(t *testing.T) {
+	try(t, true, func(x trial) {
+		x.wants("before", memberKey, memberSecret, member, "")
+		x.replace("user-member", "{", "<")
+		for range 23 * 6 {
+			time.Sleep(10 * time.Minute)
+			x.wants("less than a day old", memberKey, memberSecret, member, "")
+		}
+		time.Sleep(61 * time.Minute)
+		x.wants("more than a day old", memberKey, memberSecret, nobody, ServiceUnavailable)
+	})
+}
+
+// Nothing is asked or remembered about what cannot be a key of Keystone.
+func TestAccessKeyTooLong(t *testing.T) {
+	for _, lookup := range []bool{true, false} {
+		try(t, lookup, func(x trial) {
+			before := x.count("")
+			_, err := x.push(strings.Repeat("k", maxAccess+1), "x")
+			e, ok := errors.AsType[*Error](err)
+			if !ok || e.Code != InvalidClientTokenID || e.Access != "" {
+				x.Errorf("Verify = %+v, want %s and no key", err, InvalidClientTokenID)
+			}
+			if got := x.count("") - before; got != 0 {
+				x.Errorf("%d calls, want none", got)
+			}
+		})
+	}
 }
