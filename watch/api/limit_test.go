@@ -333,6 +333,9 @@ func TestRulesAreNotChangedOverTheAPI(t *testing.T) {
 			t.Errorf("%s: %d %q, want 400", s.action, got.Code, got.Body)
 		}
 	}
+	if got := w.do(t, "FOREIGN", "PutMetricAlarm", valid[0].in); got.Code != 200 {
+		t.Errorf("an alarm of that name in another project: %d %q, want 200", got.Code, got.Body)
+	}
 }
 
 // PutMetricAlarm of an alarm that is there keeps its state and the tags that
