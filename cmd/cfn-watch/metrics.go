@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/auth"
 )
 
 // metrics are what Prometheus scrapes. They are read from the parts when asked
@@ -50,13 +51,22 @@ var (
 	descListening = desc("listening_seconds", "Since when the server hears without a break.")
 	descTickLate  = desc("tick_late_seconds", "By how much the last tick was late.")
 	descTickWorst = desc("tick_late_seconds_max", "By how much the latest tick was late, since the start.")
-	descHealthy   = desc("healthy", "1 while the server hears, judges and stores.")
+
+	descKeystoneCalls   = desc("keystone_calls_total", "Calls of Keystone.")
+	descKeystoneFailed  = desc("keystone_calls_failed_total", "Calls that Keystone did not answer, or with a fault of its own.")
+	descKeystoneSeconds = desc("keystone_call_seconds_total", "Time that all calls of Keystone took together.")
+	descKeystoneHits    = desc("keystone_key_hits_total", "Requests whose key was known, with lookup = yes.")
+	descKeystoneBusy    = desc("keystone_busy_total", "Requests turned away because too many waited for Keystone.")
+	descKeystoneKeys    = desc("keystone_keys", "Keys that are known, with lookup = yes.")
+
+	descHealthy = desc("healthy", "1 while the server hears, judges and stores.")
 )
 
 // Describe is prometheus.Collector's.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descRequests, descPushes, descSamples, descMisrouted, descDropped, descAlarms, descOutbox, descHolds, descOverdue, descListening, descTickLate, descTickWorst, descHealthy,
+		descKeystoneCalls, descKeystoneFailed, descKeystoneSeconds, descKeystoneHits, descKeystoneBusy, descKeystoneKeys,
 	} {
 		ch <- d
 	}
@@ -77,6 +87,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		"unknown_key": a.Unknown.Load(), "mismatch": a.Mismatched.Load(), "denied": a.Denied.Load(), "unverified": a.Unverified.Load(),
 	} {
 		counter(descRequests, float64(v), result)
+	}
+	if k := m.server.keystone; k != nil {
+		collectKeystone(k, counter, gauge)
 	}
 	c := m.server.engine.Counts()
 	counter(descPushes, float64(c.Pushes))
@@ -102,6 +115,16 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		healthy = 1
 	}
 	gauge(descHealthy, healthy)
+}
+
+// collectKeystone tells what Keystone is asked, and how it answers.
+func collectKeystone(k *auth.Keystone, counter, gauge func(*prometheus.Desc, float64, ...string)) {
+	counter(descKeystoneCalls, float64(k.Load.Calls.Load()))
+	counter(descKeystoneFailed, float64(k.Load.Failed.Load()))
+	counter(descKeystoneSeconds, time.Duration(k.Load.Waited.Load()).Seconds())
+	counter(descKeystoneHits, float64(k.Load.Known.Load()))
+	counter(descKeystoneBusy, float64(k.Load.Busy.Load()))
+	gauge(descKeystoneKeys, float64(k.Status().Keys))
 }
 
 // collectOutbox counts what the outbox has before it.

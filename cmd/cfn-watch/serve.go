@@ -64,6 +64,7 @@ type server struct {
 	engine   *watch.Engine
 	outbox   *outbox.Outbox
 	verifier *auth.Verifier
+	keystone *auth.Keystone // nil: none is configured
 	issued   *issuedKeys
 	rules    *ruleFiles
 	health   *health
@@ -120,13 +121,9 @@ func (s *server) build(ctx context.Context) error {
 	if err := s.issued.load(ctx); err != nil {
 		return err
 	}
-	options := auth.Options{Issued: s.issued.find, Log: s.log}
-	if path := s.config.keys.file; path != "" {
-		if options.File, err = auth.OpenKeyFile(path, s.log); err != nil {
-			return err
-		}
+	if s.verifier, s.keystone, err = newVerifier(s.config, s.issued, s.log); err != nil {
+		return err
 	}
-	s.verifier = auth.New(options)
 	s.rules = &ruleFiles{dir: s.config.alarms.dir, optional: s.config.path == "", engine: s.engine, permit: permit(s.config), log: s.log}
 	if err := s.rules.apply(ctx); err != nil {
 		return err

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/cfn-agent/cfn-agent/watch/auth"
+)
+
+// newVerifier makes what tells who calls, from the sources of keys that the
+// configuration has. The Keystone is nil where there is none.
+func newVerifier(c *config, issued *issuedKeys, log *slog.Logger) (*auth.Verifier, *auth.Keystone, error) {
+	o := auth.Options{Issued: issued.find, Log: log}
+	var err error
+	if path := c.keys.file; path != "" {
+		if o.File, err = auth.OpenKeyFile(path, log); err != nil {
+			return nil, nil, err
+		}
+	}
+	if k := c.keystone; k.cloud != "" {
+		o.Keystone, err = auth.OpenKeystone(auth.KeystoneOptions{
+			Cloud: k.cloud, Lookup: k.lookup, Cache: k.cache, Stale: k.stale,
+			Concurrency: k.concurrency, StackDomain: k.stackDomain, Log: log,
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("[keystone] %w", err)
+		}
+	}
+	return auth.New(o), o.Keystone, nil
+}
