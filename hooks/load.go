@@ -64,7 +64,7 @@ func LoadWith(f Files, main map[string]string) (Config, error) {
 	case err == nil:
 		in.read(f.Main, data)
 	case main == nil || !errors.Is(err, fs.ErrNotExist):
-		return Config{}, fmt.Errorf("read the main configuration: %w", err)
+		return Config{Umask: defaultUmask}, fmt.Errorf("read the main configuration: %w", err)
 	}
 	in.lay(f.Main, main)
 	names := f.names(&in)

@@ -117,22 +117,7 @@ func (d *Daemon) Status() Status {
 }
 
 func (p *poller) report(s *Status, _ *task) {
-	p.mu.Lock()
-	for id, k := range p.known {
-		m := MetadataStatus{Resource: id, When: k.when, From: k.from, Hash: k.hash}
-		if k.err != nil {
-			m.Error, m.Asked = oneLine(p.Mask(k.err.Error())), k.asked
-		}
-		s.Metadata = append(s.Metadata, m)
-	}
-	if p.ahead != nil {
-		offset := p.ahead.Seconds()
-		s.ClockOffset = &offset
-	}
-	config := p.config
-	s.Problems, s.Missing = append(s.Problems, p.problems...), append(s.Missing, p.missing...)
-	p.mu.Unlock()
-	slices.SortFunc(s.Metadata, func(a, b MetadataStatus) int { return strings.Compare(a.Resource, b.Resource) })
+	config := p.reportKnown(s)
 	c, _ := hooks.LoadWith(hooks.Find(p.System.Root, ""), config.Main)
 	path := p.System.Path(hup.StatePath)
 	list, err := hup.Status(path, c.Hooks)
@@ -151,6 +136,27 @@ func (p *poller) report(s *Status, _ *task) {
 	}
 	left, _ := hup.LeftAlone(path)
 	s.LeftAlone = append(s.LeftAlone, left...)
+}
+
+// reportKnown is report without what is in files. It returns the
+// configuration.
+func (p *poller) reportKnown(s *Status) Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, k := range p.known {
+		m := MetadataStatus{Resource: id, When: k.when, From: k.from, Hash: k.hash}
+		if k.err != nil {
+			m.Error, m.Asked = oneLine(p.Mask(k.err.Error())), k.asked
+		}
+		s.Metadata = append(s.Metadata, m)
+	}
+	if p.ahead != nil {
+		offset := p.ahead.Seconds()
+		s.ClockOffset = &offset
+	}
+	s.Problems, s.Missing = append(s.Problems, p.problems...), append(s.Missing, p.missing...)
+	slices.SortFunc(s.Metadata, func(a, b MetadataStatus) int { return strings.Compare(a.Resource, b.Resource) })
+	return p.config
 }
 
 func (w *watcher) report(s *Status, _ *task) {
@@ -259,13 +265,16 @@ func (s Status) WriteJSON(w io.Writer) error {
 func (d *Daemon) tellSystemd() {
 	var s Status
 	for _, t := range d.scheduler.tasks {
-		if w, ok := t.owner.(*watcher); ok {
-			w.report(&s, t)
-		}
-		if w, ok := t.owner.(*worker); ok {
-			w.report(&s, t)
+		switch owner := t.owner.(type) {
+		case *poller:
+			owner.reportKnown(&s)
+		case *watcher, *worker:
+			owner.(reporter).report(&s, t)
 		}
 	}
+	d.outbox.mu.Lock()
+	s.Heartbeat.Failed = d.outbox.answer != ""
+	d.outbox.mu.Unlock()
 	line := fmt.Sprintf("%d checks, %d jobs", len(s.Checks), len(s.Jobs))
 	if failing := s.Failing(); len(failing) > 0 {
 		line += "; failing: " + strings.Join(failing, ", ")

@@ -89,7 +89,7 @@ var ErrNotAsked = errors.New("heat is not asked yet")
 const maxSilence = 30 * time.Minute
 
 // A BackOff asks Heat less and less often for a resource that it does not
-// tell of: after 1, 2, 4... intervals, each at most half an hour. Passes go
+// tell of: after about 1, 2, 4... intervals, each at most half an hour. Passes go
 // on meanwhile with what is known. The zero value is of use.
 type BackOff struct{ resources map[string]silence }
 
@@ -117,8 +117,9 @@ func (b *BackOff) Describe(describe Describe, interval time.Duration) Describe {
 			return r, err
 		}
 		s.failures++
-		// A tenth less, so that a pass which comes a little early asks.
-		s.until = time.Now().Add(wait(interval, s.failures, maxSilence) * 9 / 10)
+		// About a tenth less, so that a pass which comes a little early asks, and
+		// that guests which lost Heat together do not come back together.
+		s.until = time.Now().Add(jitter(wait(interval, s.failures, maxSilence)) * 17 / 20)
 		b.resources[id] = s
 		return r, err
 	}

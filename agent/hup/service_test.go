@@ -197,3 +197,64 @@ func TestServiceManagerThatDoesNotAnswerIsNoServiceDown(t *testing.T) {
 		t.Errorf("below another root: told %q", got)
 	}
 }
+
+// A daemon looks at the services between two polls, and something else may
+// keep some of them alive.
+func TestServicesAloneAskHeatForNothing(t *testing.T) {
+	g := newGuest(t, on(t, "h", "service.restarted", "R.Metadata", told), on(t, "u", "post.add,post.update", "R.Metadata", told))
+	g.applied("R", withServices)
+	state := map[string]string{"httpd": "down"}
+	starts := g.serve(state)
+	services := func() string {
+		t.Helper()
+		if err := g.pass.Services(t.Context()); err != nil {
+			t.Errorf("Services: %v", err)
+		}
+		return g.wrote()
+	}
+	if got, want := services(), "service.restarted R httpd started"; got != want || len(g.asked) > 0 {
+		t.Errorf("told %q, want %q, and asked for %q", got, want, g.asked)
+	}
+	state["httpd"] = "down"
+	g.pass.Except = []string{"httpd.service"}
+	if got := services(); got != "" || len(*starts) != 1 {
+		t.Errorf("service that is left to others: told %q, started %q", got, *starts)
+	}
+}
+
+func TestTellIsForTheResource(t *testing.T) {
+	g := newGuest(t, on(t, "h", "service.restarted", "R.Metadata", told), on(t, "s", "service.restarted", "S.Metadata", told), on(t, "u", "post.add", "R.Metadata", told))
+	tell := func() string {
+		t.Helper()
+		if err := g.pass.Tell(t.Context(), "httpd", Limit); err != nil {
+			t.Errorf("Tell: %v", err)
+		}
+		return g.wrote()
+	}
+	if got, want := tell(), "service.restarted R httpd limit|service.restarted S httpd limit"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	g.pass.Resource = "S"
+	if got, want := tell(), "service.restarted S httpd limit"; got != want || len(g.asked) > 0 {
+		t.Errorf("told %q, want %q, and asked for %q", got, want, g.asked)
+	}
+}
+
+// A daemon polls a resource that no hook names, for the services of its
+// metadata; and tells which are left alone.
+func TestResourceWithoutHook(t *testing.T) {
+	g := newGuest(t)
+	g.pass.Resource = "R"
+	g.tell("R", withServices)
+	starts := g.serve(map[string]string{"httpd": "broken"})
+	for range 5 {
+		g.run()
+	}
+	left, err := LeftAlone(g.statePath())
+	if len(*starts) != 3 || err != nil || fmt.Sprint(left) != "[R|httpd]" {
+		t.Errorf("started %q, left alone %q, %v", *starts, left, err)
+	}
+	if last, ok := g.pass.Cache.Last(""); !ok || string(last.Bytes()) == "" {
+		t.Errorf("the metadata was not kept as the last: %s", last.Bytes())
+	}
+}

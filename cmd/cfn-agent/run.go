@@ -83,7 +83,8 @@ func forChildren(environ []string) []string {
 }
 
 func runRun(ctx context.Context, e *env, program string, verbose bool) (err error) {
-	l := e.openLogs(program, runLog, verbose)
+	config := hupConfig(e)
+	l := e.openLogs(program, runLog, verbose || config.Verbose)
 	defer l.Close()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -96,7 +97,7 @@ func runRun(ctx context.Context, e *env, program string, verbose bool) (err erro
 		return err
 	}
 	defer pid.Release()
-	setUmask(e)
+	syscall.Umask(config.Umask) // of hooks and jobs
 	watchdog, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
 		l.Warn("no watchdog", "err", err)
@@ -124,12 +125,10 @@ func runRun(ctx context.Context, e *env, program string, verbose bool) (err erro
 	return err
 }
 
-// setUmask gives hooks and jobs the umask that cfn-hup.conf names.
-func setUmask(e *env) {
-	c := daemon.Load(e.root)
-	if h, err := hooks.LoadWith(hooks.Find(e.root, ""), c.Main); err == nil || errors.Is(err, hooks.ErrNoHooks) || errors.Is(err, hooks.ErrNoStack) {
-		syscall.Umask(h.Umask)
-	}
+// hupConfig is what cfn-hup would do. What is wrong with it the daemon says.
+func hupConfig(e *env) hooks.Config {
+	c, _ := hooks.LoadWith(hooks.Find(e.root, ""), daemon.Load(e.root).Main)
+	return c
 }
 
 // A resident gives a daemon what is of this program: connections, logs, systemd.
@@ -176,7 +175,7 @@ func (r *resident) obey(ctx context.Context, d *daemon.Daemon, signals <-chan os
 				continue
 			}
 			r.notify(sd.SdNotifyReloading + "\n" + monotonic())
-			setUmask(r.e)
+			syscall.Umask(hupConfig(r.e).Umask)
 			d.Reload(ctx)
 			r.notify(sd.SdNotifyReady)
 		}
