@@ -252,6 +252,13 @@ func (l *lookout) wanted(c candidate) Reply {
 	return Reply{}
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // clock is a time for people.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
@@ -282,9 +289,9 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 		return []Change{c}
 	}
 	c.Row.Status = Held
-	c.Row.Next = a.Until
-	if !a.Until.After(now) {
-		c.Row.Next = now.Add(recheck)
+	c.Row.Next = now.Add(recheck)
+	if !a.Until.IsZero() {
+		c.Row.Next = later(a.Until, now.Add(time.Millisecond))
 	}
 	if changed {
 		c.Row.note(Step{At: now, Status: Held, Text: named(a.Gate, reason)})

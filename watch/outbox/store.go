@@ -34,7 +34,8 @@ type Store interface {
 	// Release ends all claims: those of a process that died.
 	Release(ctx context.Context) error
 
-	// Rouse makes rows that a gate holds due now; of every gate if it is empty.
+	// Rouse makes rows that a gate holds due now; if it is empty, all that have
+	// not ended.
 	Rouse(ctx context.Context, gate string, now time.Time) error
 
 	// Tally counts rough actions.

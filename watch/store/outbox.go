@@ -185,7 +185,7 @@ func (s *Store) Release(ctx context.Context) error {
 // Rouse implements outbox.Store.
 func (s *Store) Rouse(ctx context.Context, gate string, now time.Time) error {
 	return s.wrap("wake what is held", write(ctx, s.writer, func(t *tx) error {
-		_, err := t.exec("UPDATE outbox SET next = ?1 WHERE stage = 1 AND next > ?1 AND status = 'held' AND ?2 IN ('', gate)", nanos(now), gate)
+		_, err := t.exec("UPDATE outbox SET next = ?1 WHERE stage IN (0, 1) AND next > ?1 AND (?2 = '' OR status = 'held' AND gate = ?2)", nanos(now), gate)
 		return err
 	}))
 }

@@ -1,0 +1,365 @@
+package outbox_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/watch"
+	. "github.com/cfn-agent/cfn-agent/watch/outbox"
+	"github.com/cfn-agent/cfn-agent/watch/store"
+)
+
+// A cloud is a simulated one, in the time of a bubble: guests that push a
+// heartbeat each minute, each with an alarm whose action restarts it, and a
+// server, which may be killed and started again.
+type cloud struct {
+	t        *testing.T
+	path     string
+	store    *store.Store
+	engine   *watch.Engine
+	outbox   *Outbox
+	gates    Gates
+	stop     func()
+	guests   []*guest
+	restarts []restart
+}
+
+// A guest pushes while it is up and reachable.
+type guest struct {
+	project, name string
+	up, cut       bool
+	sick          bool // a restart does not help
+	next          time.Time
+	since         time.Time // when it last stopped pushing
+}
+
+type restart struct {
+	guest string
+	at    time.Time
+	alive bool // it pushed all along
+}
+
+// serve starts the server over the store.
+func (c *cloud) serve() {
+	c.t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	var err error
+	if c.store, err = store.Open(context.Background(), c.path, store.Options{Log: quiet}); err != nil {
+		c.t.Fatal(err)
+	}
+	c.engine = watch.New(watch.Options{Store: c.store, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) }})
+	if err := c.engine.Start(context.Background(), time.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	commands := &Commands{Dir: filepath.Join(filepath.Dir(c.path), "exec"), Run: c.run,
+		ByName: map[string]Command{"restart": {Argv: []string{"restart"}, Timeout: time.Minute}}}
+	c.outbox = New(Options{
+		Store: c.store, Engine: c.engine, Owner: "test", Log: quiet, Gates: c.gates,
+		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: map[Kind]Action{Exec: commands},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{}, 2)
+	go func() { c.engine.Run(ctx); done <- struct{}{} }()
+	go func() { _ = c.outbox.Run(ctx); done <- struct{}{} }()
+	c.stop = func() {
+		cancel()
+		<-done
+		<-done
+		if err := c.store.Close(); err != nil {
+			c.t.Error(err)
+		}
+	}
+}
+
+// run is what a restart of a guest does.
+func (c *cloud) run(_ context.Context, cmd sys.Cmd) (sys.Result, error) {
+	var name string
+	for _, v := range cmd.Env {
+		if alarm, ok := strings.CutPrefix(v, "CFNWATCH_ALARM="); ok {
+			name = alarm
+		}
+	}
+	for _, g := range c.guests {
+		if g.name == name {
+			c.restarts = append(c.restarts, restart{name, time.Now(), g.up && !g.cut})
+			g.up = !g.sick
+			g.next = time.Now().Add(20 * time.Second)
+		}
+	}
+	return sys.Result{}, nil
+}
+
+// add defines the alarms of guests that come up now, spread over a minute.
+func (c *cloud) add(project string, n int) {
+	c.t.Helper()
+	for i := range n {
+		g := &guest{project: project, name: fmt.Sprintf("%s-%04d", project, i), up: true}
+		g.next = time.Now().Add(time.Duration(i) * time.Minute / time.Duration(n))
+		c.guests = append(c.guests, g)
+		_, err := c.engine.Define(context.Background(), time.Now(), rules, watch.Alarm{
+			Project: project, Name: g.name, Namespace: "system/linux", Metric: "Heartbeat", Statistic: watch.SampleCount,
+			Period: time.Minute, Periods: 1, Threshold: 1, Comparison: watch.Less, Missing: watch.MissingBreaching,
+			ActionsEnabled: true, OnAlarm: []string{"cfnwatch:exec:restart"}, Origin: watch.FromRules,
+		})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// pass lets time pass, second by second, in which guests push.
+func (c *cloud) pass(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		time.Sleep(time.Second)
+		now := time.Now()
+		for _, g := range c.guests {
+			if !g.up || now.Before(g.next) {
+				continue
+			}
+			g.next = g.next.Add(time.Minute)
+			if !g.cut && c.engine != nil {
+				c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project},
+					[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
+			}
+		}
+	}
+	synctest.Wait()
+}
+
+// newCloud starts a server in a bubble.
+func newCloud(t *testing.T) *cloud {
+	c := &cloud{t: t, path: filepath.Join(t.TempDir(), "state.db"), gates: DefaultGates()}
+	c.serve()
+	return c
+}
+
+// history reads all pages.
+func (c *cloud) history(q watch.EventQuery) []string {
+	c.t.Helper()
+	var lines []string
+	for q.Limit = 1000; ; {
+		events, next, err := c.store.Events(context.Background(), q)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, e := range events {
+			lines = append(lines, e.Summary)
+		}
+		if q.Next = next; next == "" {
+			return lines
+		}
+	}
+}
+
+// in runs a test in a bubble, on a server of its own.
+func in(t *testing.T, f func(t *testing.T, c *cloud)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t)
+		f(t, c)
+		c.stop()
+	})
+}
+
+func (c *cloud) each(guests []*guest, f func(g *guest)) {
+	for _, g := range guests {
+		f(g)
+	}
+}
+
+func (c *cloud) wantRestarts(when string, names ...string) {
+	c.t.Helper()
+	var got []string
+	for _, r := range c.restarts {
+		got = append(got, r.guest)
+	}
+	if !slices.Equal(got, names) {
+		c.t.Errorf("%s: restarts of %q, want of %q", when, got, names)
+	}
+}
+
+// wantStates counts the alarms in a state.
+func (c *cloud) wantStates(when string, want map[watch.State]int) {
+	c.t.Helper()
+	got := map[watch.State]int{}
+	for _, v := range c.engine.Alarms(time.Now(), rules, watch.AlarmQuery{}) {
+		got[v.State]++
+	}
+	if !maps.Equal(got, want) {
+		c.t.Errorf("%s: alarms %v, want %v", when, got, want)
+	}
+}
+
+// wantHistory looks for a line that begins so.
+func (c *cloud) wantHistory(q watch.EventQuery, begins string) {
+	c.t.Helper()
+	lines := c.history(q)
+	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, begins) }) {
+		c.t.Errorf("nothing in the history of %q begins %q:\n%s", q.Alarm, begins, strings.Join(lines[:min(len(lines), 20)], "\n"))
+	}
+}
+
+func TestLostHeartbeatRestartsOnce(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 5)
+		c.pass(10 * time.Minute)
+		c.guests[3].up = false
+		c.pass(10 * time.Minute)
+		c.wantRestarts("one guest of five died", "p1-0003")
+		c.wantStates("after its restart", map[watch.State]int{watch.OK: 5})
+	})
+}
+
+// All guests' network is gone for ten minutes, and back: the history says why
+// nothing was done, on the server's own account and on each guest's.
+func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 1000)
+		c.pass(5 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(7 * time.Minute)
+		c.wantStates("cut off", map[watch.State]int{watch.Firing: 1000})
+		c.wantHistory(watch.EventQuery{Kinds: []watch.EventKind{watch.Gate}, Project: "p1"}, "storm: nothing rough is done: ")
+		c.wantHistory(watch.EventQuery{Alarm: "p1-0999"}, "cfnwatch:exec:restart: held: g3: storm in project p1: ")
+		if got := c.outbox.Storms(); len(got) != 1 || got[0].Domain != "p1" || got[0].Overdue != 1000 {
+			t.Errorf("storms %+v, want one of 1000 in p1", got)
+		}
+		c.each(c.guests, func(g *guest) { g.cut = false })
+		c.pass(8 * time.Minute)
+		c.wantRestarts("a storm that passed")
+		c.wantStates("back", map[watch.State]int{watch.OK: 1000})
+		c.wantHistory(watch.EventQuery{Project: "p1", Kinds: []watch.EventKind{watch.Gate}}, "storm is over: ")
+		c.wantHistory(watch.EventQuery{Alarm: "p1-0999"}, "cfnwatch:exec:restart: refused: g7: the alarm is no longer in that ALARM")
+	})
+}
+
+// Who is still silent when a storm is over gets the whole of its silence once
+// more, and is then restarted, one a second.
+func TestAfterStormTheDeadAreRestartedInTurn(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 40)
+		c.pass(5 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(7 * time.Minute)
+		back := time.Now()
+		c.each(c.guests, func(g *guest) { g.cut = false })
+		c.each(c.guests[:3], func(g *guest) { g.up = false })
+		c.pass(2 * time.Minute)
+		c.wantRestarts("within the silence after the storm")
+		c.pass(4 * time.Minute)
+		if len(c.restarts) != 3 {
+			t.Fatalf("restarts %v, want 3", c.restarts)
+		}
+		for i, r := range c.restarts {
+			if r.at.Sub(back) < 135*time.Second {
+				t.Errorf("restarted %s after the storm: sooner than the silence", r.at.Sub(back))
+			}
+			if i > 0 && r.at.Sub(c.restarts[i-1].at) < time.Second {
+				t.Errorf("restarts %s apart, want a second", r.at.Sub(c.restarts[i-1].at))
+			}
+		}
+	})
+}
+
+// A thousand guests boot at once, and their first pushes come late.
+func TestGuestsThatNeverPushedAreNotRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 300)
+		c.each(c.guests, func(g *guest) { g.next = g.next.Add(10 * time.Minute) })
+		c.pass(9 * time.Minute)
+		c.wantStates("booting", map[watch.State]int{watch.NoData: 300})
+		c.pass(4 * time.Minute)
+		c.wantRestarts("first pushes that came late")
+		c.wantStates("booted", map[watch.State]int{watch.OK: 300})
+	})
+}
+
+// A template update restarts all guests: they are silent for four minutes, one
+// group of ten after the other.
+func TestRollingUpdateIsNoReasonToRestart(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 30)
+		c.pass(5 * time.Minute)
+		for i := 0; i < 30; i += 10 {
+			group := c.guests[i : i+10]
+			c.each(group, func(g *guest) { g.cut = true })
+			c.pass(100 * time.Second)
+			c.each(group, func(g *guest) { g.cut = false })
+			c.pass(time.Minute)
+		}
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(4 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = false })
+		c.pass(5 * time.Minute)
+		c.wantRestarts("an update")
+		c.wantStates("updated", map[watch.State]int{watch.OK: 30})
+	})
+}
+
+// One project stops its own guests while a guest of another dies: the other's
+// is restarted.
+func TestProjectCannotSwitchOffAnothers(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 50)
+		c.add("p2", 10)
+		c.pass(5 * time.Minute)
+		c.each(c.guests[:50], func(g *guest) { g.cut = true })
+		c.pass(2 * time.Minute)
+		c.guests[57].up = false
+		c.pass(6 * time.Minute)
+		c.wantRestarts("a storm in the other project", "p2-0007")
+		c.wantStates("after it", map[watch.State]int{watch.OK: 10, watch.Firing: 50})
+	})
+}
+
+// An operator who knows better lets the actions of a storm go.
+func TestOperatorResumesStorm(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 6)
+		c.add("p2", 30)
+		c.pass(5 * time.Minute)
+		c.each(c.guests[:4], func(g *guest) { g.up = false })
+		c.pass(4 * time.Minute)
+		c.wantRestarts("a storm")
+		if ok, err := c.outbox.ResumeStorm(t.Context(), "p1", "uid 0"); !ok || err != nil {
+			t.Fatalf("ResumeStorm = %v, %v", ok, err)
+		}
+		if ok, err := c.outbox.ResumeStorm(t.Context(), "p2", "uid 0"); ok || err != nil {
+			t.Errorf("ResumeStorm where there is none = %v, %v", ok, err)
+		}
+		c.pass(time.Minute)
+		if len(c.restarts) != 4 {
+			t.Errorf("restarts %v, want 4", c.restarts)
+		}
+		c.wantHistory(watch.EventQuery{Project: "p1"}, "uid 0 lets actions go in the storm of project p1")
+	})
+}
+
+// The server is killed while a storm goes on: what was held is held anew, for
+// it has not listened long enough, and then it sees the storm again.
+func TestStormOutlivesTheServer(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 20)
+		c.pass(5 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(5 * time.Minute)
+		c.stop()
+		time.Sleep(time.Minute)
+		c.serve()
+		c.pass(10 * time.Minute)
+		c.wantRestarts("a storm before and after a restart of the server")
+		c.wantHistory(watch.EventQuery{Alarm: "p1-0000"}, "cfnwatch:exec:restart: held: g2: ")
+		c.each(c.guests, func(g *guest) { g.cut = false })
+		c.pass(8 * time.Minute)
+		c.wantRestarts("its end")
+		c.wantStates("back", map[watch.State]int{watch.OK: 20})
+	})
+}
