@@ -27,21 +27,27 @@ type site struct {
 	store  *store.Store
 	engine *watch.Engine
 	opts   Options
+	close  func() // of the store
 }
 
-// newSite opens a store and starts an engine that has listened for an hour.
-func newSite(t *testing.T) *site {
-	s := &site{t: t, dir: t.TempDir()}
+// newSite is a new one.
+func newSite(t *testing.T) *site { return openSite(t, t.TempDir()) }
+
+// openSite opens the store of a folder and starts an engine that has listened
+// for an hour.
+func openSite(t *testing.T, dir string) *site {
+	s := &site{t: t, dir: dir}
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	if s.store, err = store.Open(t.Context(), filepath.Join(s.dir, "state.db"), store.Options{Log: quiet}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	s.close = sync.OnceFunc(func() {
 		if err := s.store.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(s.close)
 	s.engine = watch.New(watch.Options{Store: s.store, Log: quiet})
 	if err := s.engine.Start(t.Context(), time.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)

@@ -88,10 +88,11 @@ func (o *Outbox) Wake() {
 // long: what is cut off then is looked at by the next Run. Claims that a dead
 // process left end first. The error is the store's, if those cannot be ended.
 func (o *Outbox) Run(ctx context.Context) error {
-	if err := o.Store.Release(ctx); err != nil {
+	start := context.WithoutCancel(ctx)
+	if err := o.Store.Release(start); err != nil {
 		return fmt.Errorf("end the claims of before: %w", err)
 	}
-	if err := o.Store.Rouse(ctx, "", time.Now()); err != nil {
+	if err := o.Store.Rouse(start, "", time.Now()); err != nil {
 		return fmt.Errorf("ask anew about what was held: %w", err)
 	}
 	working, cut := context.WithCancelCause(context.WithoutCancel(ctx))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -289,7 +290,7 @@ func (w *work) end(ctx context.Context, s Status, a Answer) {
 // outcome is what the history says of an end.
 func outcome(r Row, a Answer) string {
 	text := string(r.Status)
-	if a.HTTP != 0 {
+	if a.HTTP != 0 && !strings.HasPrefix(a.Text, "HTTP ") {
 		text += fmt.Sprintf(": HTTP %d", a.HTTP)
 	}
 	if a.Text != "" {
