@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/cfn-agent/cfn-agent/agent/nearest"
-	"github.com/cfn-agent/cfn-agent/watch"
 )
 
 // prefix begins the names of actions that are ours; others are URLs.
@@ -70,9 +69,10 @@ var arguments = map[Kind]struct {
 }
 
 var (
-	word   = regexp.MustCompile(`^[^\s/]+$`)
-	pair   = regexp.MustCompile(`^[^\s/]+/[^\s/]+$`)
-	target = regexp.MustCompile(`^(self|[0-9A-Fa-f-]{32,36}|stack/[^\s/]+/[^\s/]+)$`)
+	word     = regexp.MustCompile(`^[^\s/]+$`)
+	pair     = regexp.MustCompile(`^[^\s/]+/[^\s/]+$`)
+	serverID = regexp.MustCompile(`^[0-9A-Fa-f-]{32,36}$`)
+	target   = regexp.MustCompile(`^(self|[0-9A-Fa-f-]{32,36}|stack/[^\s/]+/[^\s/]+)$`)
 )
 
 // ParseName reads an action. The error says what is wrong with it, and never
@@ -157,72 +157,4 @@ func Shown(action string) string {
 		return shown
 	}
 	return shown + "/..."
-}
-
-// apiNames are the kinds that a caller of the API may be allowed at all, and
-// the word that allows each.
-var apiNames = map[Kind]Kind{
-	Webhook: Webhook, Signal: Signal, Notify: Notify, Workflow: Workflow,
-	Reboot: Restart, Replace: Restart, Stack: Restart, Restart: Restart,
-}
-
-// Permit says which actions alarms may ask for.
-type Permit struct {
-	API []Kind // of alarms that come by PutMetricAlarm: some of webhook, signal, notify, restart; nil: the first three
-}
-
-// DefaultAPI is what alarms of the API may ask for where nothing is configured.
-var DefaultAPI = []Kind{Webhook, Signal, Notify}
-
-// Check says what an alarm asks for that it may not, all of it, and what it
-// may. What a target is of is not asked here: that needs the cloud, and is
-// checked before the action.
-func (p Permit) Check(a watch.Alarm) error {
-	var wrong []string
-	for _, list := range [][]string{a.OnAlarm, a.OnOK, a.OnNoData} {
-		for _, action := range list {
-			n, err := ParseName(action)
-			switch {
-			case err != nil:
-				wrong = append(wrong, err.Error())
-			case !slices.Contains(p.kinds(a.Origin), n.Kind):
-				wrong = append(wrong, fmt.Sprintf("action %s is not allowed here: only %s", Shown(action), p.list(a.Origin)))
-			}
-		}
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	slices.Sort(wrong)
-	return fmt.Errorf("%s", strings.Join(slices.Compact(wrong), "; "))
-}
-
-// kinds are those that alarms of an origin may ask for.
-func (p Permit) kinds(o watch.Origin) []Kind {
-	switch o {
-	case watch.FromRules:
-		return []Kind{Webhook, Signal, Notify, Exec, Restart, Reboot, Replace, Rebuild, Stack, Evacuate, Drain, Restore, Workflow, Masakari, Tacker}
-	case watch.FromStack:
-		return []Kind{Signal, Restart, Reboot, Replace, Stack}
-	}
-	allowed := p.API
-	if allowed == nil {
-		allowed = DefaultAPI
-	}
-	var kinds []Kind
-	for kind, word := range apiNames {
-		if slices.Contains(allowed, word) {
-			kinds = append(kinds, kind)
-		}
-	}
-	slices.Sort(kinds)
-	return kinds
-}
-
-func (p Permit) list(o watch.Origin) string {
-	var words []string
-	for _, k := range p.kinds(o) {
-		words = append(words, string(k))
-	}
-	return strings.Join(words, ", ")
 }

@@ -36,7 +36,6 @@ const (
 	lease    = 60 * time.Second // of a claim, renewed at a third of it
 	deferral = 2 * time.Second  // of a row for which there is no place
 	pause    = time.Second      // between looks at the store, if nobody wakes us
-	grace    = 10 * time.Second // for what is under way when the server stops
 )
 
 // Options are what an outbox works with. Store, Engine and Log must be set.
@@ -52,6 +51,7 @@ type Options struct {
 	RetryFor   time.Duration // calls to the cloud
 	MessageFor time.Duration // how long a message is retried
 	Owner      string        // of claims: differs between processes
+	Grace      time.Duration // for what is under way when Run is to end; 0: 10 s
 }
 
 // An Outbox works on the rows of its store. Its methods may be called at once.
@@ -73,6 +73,9 @@ type Outbox struct {
 
 // New returns an outbox that does nothing until Run.
 func New(o Options) *Outbox {
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
+	}
 	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}}
 }
 
@@ -137,7 +140,7 @@ func (o *Outbox) stop(ctx context.Context, cut context.CancelCauseFunc) error {
 	go func() { o.wg.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(grace):
+	case <-time.After(o.Grace):
 		cut(errStopping)
 		<-ended
 	}
