@@ -69,10 +69,9 @@ var arguments = map[Kind]struct {
 }
 
 var (
-	word     = regexp.MustCompile(`^[^\s/]+$`)
-	pair     = regexp.MustCompile(`^[^\s/]+/[^\s/]+$`)
-	serverID = regexp.MustCompile(`^[0-9A-Fa-f-]{32,36}$`)
-	target   = regexp.MustCompile(`^(self|[0-9A-Fa-f-]{32,36}|stack/[^\s/]+/[^\s/]+)$`)
+	word   = regexp.MustCompile(`^[^\s/]+$`)
+	pair   = regexp.MustCompile(`^[^\s/]+/[^\s/]+$`)
+	target = regexp.MustCompile(`^(self|[0-9A-Fa-f-]{32,36}|stack/[^\s/]+/[^\s/]+)$`)
 )
 
 // ParseName reads an action. The error says what is wrong with it, and never

@@ -10,39 +10,16 @@ import (
 
 // A Permit says which actions alarms may ask for, by where they come from.
 type Permit struct {
-	API []Kind // of alarms that come by PutMetricAlarm: see ParseAPI; nil: DefaultAPI
+	API []Kind // of alarms that come by PutMetricAlarm; restart stands for reboot, replace and stack too
 }
-
-// DefaultAPI is what alarms of the API may ask for where nothing is configured.
-var DefaultAPI = []Kind{Webhook, Signal, Notify}
 
 // never are what no alarm of the API may ask for: what runs on the operator's
 // machine, and what is about hosts.
 var never = []Kind{Exec, Evacuate}
 
-// ofStacks are what alarms of stacks may ask for, on resources of their stack.
-var ofStacks = []Kind{Signal, Restart, Reboot, Replace, Stack}
-
-// ParseAPI reads what the configuration lets alarms of the API ask for: kinds
-// of actions, of which restart stands for reboot, replace and stack too.
-func ParseAPI(words []string) ([]Kind, error) {
-	var kinds []Kind
-	for _, word := range words {
-		k := Kind(word)
-		_, known := arguments[k]
-		switch {
-		case slices.Contains(never, k):
-			return nil, fmt.Errorf("%s is never allowed to alarms of the API", k)
-		case k == Restart:
-			kinds = append(kinds, Restart, Reboot, Replace, Stack)
-		case known || k == Webhook || k == Signal:
-			kinds = append(kinds, k)
-		default:
-			return nil, fmt.Errorf("%w, or webhook, or signal", unknownKind(word))
-		}
-	}
-	return kinds, nil
-}
+// restarts are what restart stands for, and with signals what alarms of stacks
+// may ask for, on resources of their stack.
+var restarts = []Kind{Restart, Reboot, Replace, Stack}
 
 // Check says what an alarm asks for that it may not, all of it, and what it
 // may: a *watch.InvalidError. Whether a server is of the alarm's own project
@@ -70,26 +47,34 @@ func (p Permit) allows(a watch.Alarm, action string) error {
 	if err != nil {
 		return err
 	}
-	var kinds []Kind
-	switch a.Origin {
-	case watch.FromRules:
+	if a.Origin == watch.FromRules {
 		return nil
-	case watch.FromStack:
-		kinds = ofStacks
-	default:
-		if kinds = p.API; kinds == nil {
-			kinds = DefaultAPI
-		}
+	}
+	kinds := append([]Kind{Signal}, restarts...)
+	if a.Origin != watch.FromStack {
+		kinds = p.api()
 	}
 	switch {
-	case !slices.Contains(kinds, n.Kind) || slices.Contains(never, n.Kind):
-		return fmt.Errorf("%s is not allowed here: only %s", Shown(action), list(kinds))
-	case n.Kind == Masakari && !serverID.MatchString(n.Argument):
-		return fmt.Errorf("%s is not allowed here: a server's id is, a host is not", action)
+	case !slices.Contains(kinds, n.Kind):
+		return fmt.Errorf("%s is not allowed here: %s", Shown(action), list(kinds))
 	case a.Origin == watch.FromStack && !ownStack(a, n.Argument):
 		return fmt.Errorf("%s is not allowed here: it is not of the alarm's own stack %s", action, a.Stack)
 	}
 	return nil
+}
+
+// api are the kinds that alarms of the API may ask for.
+func (p Permit) api() []Kind {
+	var kinds []Kind
+	for _, k := range p.API {
+		switch {
+		case k == Restart:
+			kinds = append(kinds, restarts...)
+		case !slices.Contains(never, k):
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
 }
 
 // ownStack says that a target is not of a stack that is known to be another.
@@ -107,6 +92,9 @@ func list(kinds []Kind) string {
 	for i, k := range kinds {
 		words[i] = string(k)
 	}
+	if len(words) == 0 {
+		return "nothing is"
+	}
 	slices.Sort(words)
-	return strings.Join(words, ", ")
+	return "only " + strings.Join(words, ", ")
 }

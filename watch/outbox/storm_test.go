@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,20 +16,21 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/watch"
 	. "github.com/cfn-agent/cfn-agent/watch/outbox"
-	"github.com/cfn-agent/cfn-agent/watch/store"
 )
 
 // A cloud is a simulated one, in the time of a bubble: guests that push a
 // heartbeat each minute, each with an alarm whose action restarts it, and a
 // server, which may be killed and started again.
 type cloud struct {
-	t        *testing.T
-	path     string
-	store    *store.Store
-	engine   *watch.Engine
-	outbox   *Outbox
-	gates    Gates
-	stop     func()
+	t      *testing.T
+	dir    string
+	store  *memory
+	engine *watch.Engine
+	outbox *Outbox
+	gates  Gates
+	stop   func()
+
+	mu       sync.Mutex // of what follows
 	guests   []*guest
 	restarts []restart
 }
@@ -52,31 +54,27 @@ type restart struct {
 func (c *cloud) serve() {
 	c.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	var err error
-	if c.store, err = store.Open(context.Background(), c.path, store.Options{Log: quiet}); err != nil {
-		c.t.Fatal(err)
-	}
 	c.engine = watch.New(watch.Options{Store: c.store, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) }})
 	if err := c.engine.Start(context.Background(), time.Now()); err != nil {
 		c.t.Fatal(err)
 	}
-	commands := &Commands{Dir: filepath.Join(filepath.Dir(c.path), "exec"), Run: c.run,
+	commands := &Commands{Dir: filepath.Join(c.dir, "exec"), Run: c.run,
 		ByName: map[string]Command{"restart": {Argv: []string{"restart"}, Timeout: time.Minute}}}
 	c.outbox = New(Options{
 		Store: c.store, Engine: c.engine, Owner: "test", Log: quiet, Gates: c.gates,
 		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: map[Kind]Action{Exec: commands},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{}, 2)
-	go func() { c.engine.Run(ctx); done <- struct{}{} }()
-	go func() { _ = c.outbox.Run(ctx); done <- struct{}{} }()
-	c.stop = func() {
-		cancel()
-		<-done
-		<-done
-		if err := c.store.Close(); err != nil {
+	var running sync.WaitGroup
+	running.Go(func() { c.engine.Run(ctx) })
+	running.Go(func() {
+		if err := c.outbox.Run(ctx); err != nil {
 			c.t.Error(err)
 		}
+	})
+	c.stop = func() {
+		cancel()
+		running.Wait()
 	}
 }
 
@@ -88,6 +86,8 @@ func (c *cloud) run(_ context.Context, cmd sys.Cmd) (sys.Result, error) {
 			name = alarm
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, g := range c.guests {
 		if g.name == name {
 			c.restarts = append(c.restarts, restart{name, time.Now(), g.up && !g.cut})
@@ -120,24 +120,29 @@ func (c *cloud) add(project string, n int) {
 func (c *cloud) pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		time.Sleep(time.Second)
-		now := time.Now()
-		for _, g := range c.guests {
-			if !g.up || now.Before(g.next) {
-				continue
-			}
-			g.next = g.next.Add(time.Minute)
-			if !g.cut && c.engine != nil {
-				c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project},
-					[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
-			}
-		}
+		c.push(time.Now())
 	}
 	synctest.Wait()
 }
 
+func (c *cloud) push(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range c.guests {
+		if !g.up || now.Before(g.next) {
+			continue
+		}
+		g.next = g.next.Add(time.Minute)
+		if !g.cut {
+			c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project},
+				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
+		}
+	}
+}
+
 // newCloud starts a server in a bubble.
 func newCloud(t *testing.T) *cloud {
-	c := &cloud{t: t, path: filepath.Join(t.TempDir(), "state.db"), gates: DefaultGates()}
+	c := &cloud{t: t, dir: t.TempDir(), store: newMemory(), gates: DefaultGates()}
 	c.serve()
 	return c
 }
@@ -170,6 +175,8 @@ func in(t *testing.T, f func(t *testing.T, c *cloud)) {
 }
 
 func (c *cloud) each(guests []*guest, f func(g *guest)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, g := range guests {
 		f(g)
 	}
@@ -211,7 +218,7 @@ func TestLostHeartbeatRestartsOnce(t *testing.T) {
 	in(t, func(t *testing.T, c *cloud) {
 		c.add("p1", 5)
 		c.pass(10 * time.Minute)
-		c.guests[3].up = false
+		c.each(c.guests[3:4], func(g *guest) { g.up = false })
 		c.pass(10 * time.Minute)
 		c.wantRestarts("one guest of five died", "p1-0003")
 		c.wantStates("after its restart", map[watch.State]int{watch.OK: 5})
@@ -313,7 +320,7 @@ func TestProjectCannotSwitchOffAnothers(t *testing.T) {
 		c.pass(5 * time.Minute)
 		c.each(c.guests[:50], func(g *guest) { g.cut = true })
 		c.pass(2 * time.Minute)
-		c.guests[57].up = false
+		c.each(c.guests[57:58], func(g *guest) { g.up = false })
 		c.pass(6 * time.Minute)
 		c.wantRestarts("a storm in the other project", "p2-0007")
 		c.wantStates("after it", map[watch.State]int{watch.OK: 10, watch.Firing: 50})

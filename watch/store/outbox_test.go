@@ -193,7 +193,7 @@ func TestReleaseAndRouse(t *testing.T) {
 	if err := s.Rouse(t.Context(), "", now); err != nil {
 		t.Fatal(err)
 	}
-	wantDue(t, s, "what any gate held", now, held, other, taken)
+	wantDue(t, s, "all that wait", now, held, other, failed, taken)
 }
 
 func TestTally(t *testing.T) {
