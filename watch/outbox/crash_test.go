@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -111,15 +112,23 @@ func (c crash) survive(t *testing.T) (s *site, keys []string, ran, got int, died
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServerThatDies$")
 	cmd.Env = append(os.Environ(), "OUTBOX_DIR="+dir, fmt.Sprintf("OUTBOX_DIES_AT=%d", c.at), "OUTBOX_DIES="+c.when, "OUTBOX_RETRY="+yes(c.retry))
+	started := make(chan struct{})
 	if c.post {
 		rc.says(func(http.ResponseWriter, *http.Request) {
 			rc.says(nil)
+			<-started
 			_ = cmd.Process.Kill()
 		})
 	}
-	out, err := cmd.CombinedOutput()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(started)
+	err := cmd.Wait()
 	if err != nil && cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		t.Fatalf("the server ended by itself: %v\n%s", err, out)
+		t.Fatalf("the server ended by itself: %v\n%s", err, out.String())
 	}
 	s = openSite(t, dir)
 	s.killable(c.retry)
@@ -145,7 +154,7 @@ func yes(b bool) string {
 // next: never twice, and never silently not at all.
 func TestKilledAtEachWrite(t *testing.T) {
 	for _, when := range []string{"before", "after"} {
-		for at, died := 1, true; died; at++ {
+		for at, died := 1, true; died; at += each {
 			t.Run(fmt.Sprintf("%s write %d", when, at), func(t *testing.T) {
 				var s *site
 				var keys []string

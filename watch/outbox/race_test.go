@@ -1,0 +1,7 @@
+//go:build race
+
+package outbox_test
+
+// each is how far apart the writes are at which a server is killed: SQLite is
+// slow under the race detector.
+const each = 3
