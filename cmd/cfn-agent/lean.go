@@ -2,10 +2,10 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,9 +37,11 @@ func forgetProgram() {
 		if len(fields) < 6 || fields[1][1] == 'w' || filepath.Clean(fields[5]) != exe {
 			continue
 		}
-		var from, to uintptr
-		if _, err := fmt.Sscanf(fields[0], "%x-%x", &from, &to); err == nil {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		first, end, _ := strings.Cut(fields[0], "-")
+		from, err1 := strconv.ParseUint(first, 16, 64)
+		to, err2 := strconv.ParseUint(end, 16, 64)
+		if err1 == nil && err2 == nil {
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
 		}
 	}
 }

@@ -17,7 +17,7 @@ active() { is "$1" "$(systemctl is-active "$2")" active; }
 cloud-init status --wait >/dev/null || true
 is "the user data ran to their end" "$(tail -n 1 /var/log/heat-provision.log | sed 's/.*, //')" "status 0"
 [ "$failed" = 0 ] || { cat /var/log/heat-provision.log; exit 1; }
-is "they signalled once" "$(curl -s http://127.0.0.1:8000/v1/signals)" 1
+is "they signalled once" "$(curl -s http://127.0.0.1:8000/counted/signals)" 1
 for unit in mysqld httpd crond; do
   active "$unit runs" $unit
   is "$unit is enabled" "$(systemctl is-enabled $unit)" enabled

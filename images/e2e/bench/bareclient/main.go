@@ -1,5 +1,5 @@
-// Command bareclient is what cfn-get-metadata and cfn-signal cost at least in
-// Go: the same requests and the same output by net/http and the same signer,
+// Command bareclient is what cfn-get-metadata, cfn-signal and cfn-push-stats
+// cost at least in Go: the same requests and the same output by net/http and the same signer,
 // and nothing around them. The packages that a guest's agent is built of are
 // linked in, since they are paid for at every start, used or not.
 package main
@@ -36,6 +36,7 @@ func main() {
 	root.AddCommand(
 		&cobra.Command{Use: "get-metadata URL STACK RESOURCE", Args: cobra.ExactArgs(3), RunE: getMetadata},
 		&cobra.Command{Use: "signal URL ID", Args: cobra.ExactArgs(2), RunE: signal},
+		&cobra.Command{Use: "push URL ALARM", Args: cobra.ExactArgs(2), RunE: push},
 		&cobra.Command{Use: "packages", Args: cobra.NoArgs, RunE: packages},
 	)
 	if root.Execute() != nil {
@@ -43,7 +44,6 @@ func main() {
 	}
 }
 
-// getMetadata takes the keys from the environment.
 func getMetadata(c *cobra.Command, args []string) error {
 	query := url.Values{
 		"Action": {"DescribeStackResource"}, "Version": {"2010-05-15"},
@@ -53,9 +53,7 @@ func getMetadata(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	keys := aws.Credentials{AccessKeyID: os.Getenv("ACCESS_KEY"), SecretAccessKey: os.Getenv("SECRET_KEY")}
-	empty := sha256.Sum256(nil)
-	if err := v4.NewSigner().SignHTTP(c.Context(), keys, req, hex.EncodeToString(empty[:]), "cloudformation", "heat", time.Now()); err != nil {
+	if err := sign(c.Context(), req, nil, "cloudformation"); err != nil {
 		return err
 	}
 	body, err := do(req)
@@ -93,6 +91,32 @@ func signal(c *cobra.Command, args []string) error {
 	}
 	_, err = fmt.Println("signalled")
 	return err
+}
+
+// push sends a heartbeat.
+func push(c *cobra.Command, args []string) error {
+	body := []byte(url.Values{
+		"Action": {"PutMetricData"}, "Version": {"2010-08-01"}, "Namespace": {"system/linux"},
+		"MetricData.member.1.MetricName": {"Heartbeat"}, "MetricData.member.1.Unit": {"Counter"}, "MetricData.member.1.Value": {"1"},
+		"MetricData.member.1.Dimensions.member.1.Name": {"AlarmName"}, "MetricData.member.1.Dimensions.member.1.Value": {args[1]},
+	}.Encode())
+	req, err := http.NewRequestWithContext(c.Context(), http.MethodPost, args[0], bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	if err := sign(c.Context(), req, body, "monitoring"); err != nil {
+		return err
+	}
+	_, err = do(req)
+	return err
+}
+
+// sign takes the keys from the environment.
+func sign(ctx context.Context, req *http.Request, body []byte, service string) error {
+	keys := aws.Credentials{AccessKeyID: os.Getenv("ACCESS_KEY"), SecretAccessKey: os.Getenv("SECRET_KEY")}
+	sum := sha256.Sum256(body)
+	return v4.NewSigner().SignHTTP(ctx, keys, req, hex.EncodeToString(sum[:]), service, "heat", time.Now())
 }
 
 func do(req *http.Request) ([]byte, error) {

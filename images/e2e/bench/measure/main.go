@@ -19,6 +19,8 @@ type setting struct {
 	goRuns  int
 	pyRuns  int
 	fsRuns  int
+	minutes int
+	polls   int
 }
 
 func main() {
@@ -29,6 +31,8 @@ func main() {
 	flag.IntVar(&s.goRuns, "runs", 31, "runs of each of our tools and of the bare client")
 	flag.IntVar(&s.pyRuns, "old-runs", 7, "runs of each tool of heat-cfntools")
 	flag.IntVar(&s.fsRuns, "file-runs", 7, "runs of each way to write and to read the files")
+	flag.IntVar(&s.minutes, "minutes", 3, "minutes over which cfn-agent run is measured")
+	flag.IntVar(&s.polls, "polls", 1000, "polls after which the memory of cfn-agent run is measured")
 	flag.Parse()
 	held, all, err := s.measure()
 	if err != nil {
@@ -43,17 +47,17 @@ func main() {
 
 // measure prints the table.
 func (s setting) measure() (held, all int, err error) {
-	tools, err := s.compareTools()
-	if err != nil {
-		return 0, 0, err
-	}
-	files, err := s.compareFiles()
-	if err != nil {
-		return 0, 0, err
+	var rows []row
+	for _, part := range []func() ([]row, error){s.compareTools, s.comparePush, s.compareFiles, s.compareRun} {
+		more, err := part()
+		if err != nil {
+			return 0, 0, err
+		}
+		rows = append(rows, more...)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tours\tother\tratio\tbound\tok")
-	for _, r := range append(tools, files...) {
+	for _, r := range rows {
 		ok := "no"
 		if r.holds() {
 			ok = "yes"

@@ -3,14 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"strconv"
 )
 
 const (
-	// heat-cfntools has this port in its code.
-	endpoint = "http://127.0.0.1:8000/v1/"
+	// heat-cfntools has these ports in its code.
+	endpoint      = "http://127.0.0.1:8000/v1/"
+	watchEndpoint = "http://127.0.0.1:8003/v1/"
+	counted       = "http://127.0.0.1:8000/counted/"
 	// As Heat makes it: the tools must not change its escapes.
 	signalURL = endpoint + "waitcondition/arn%3Aopenstack%3Aheat%3A%3A72e8852e54094689a89a76f87c8c1576%3Astacks/bench/" +
 		"c50c2c2f-6737-4520-8a47-c4170a95cfa4/resources/WaitHandle?SignatureMethod=HmacSHA256&SignatureVersion=2&" +
@@ -22,17 +25,23 @@ const (
 const (
 	oldCPU, oldPeak   = 1.0 / 20, 1.0 / 3
 	bareCPU, barePeak = 1.3, 1.2
+	// A push also finds out who the guest is, and writes a log.
+	barePush = 1.5
 )
 
 // A trio is three programs that do the same.
 type trio struct {
 	name            string
 	ours, old, bare program
+	counts          string // what the server counts of their requests
+	bareCPU         float64
+	barePeak        float64
 }
 
 func (s setting) trios() []trio {
 	ask := []string{"-s", "bench", "-r", "Guest", "--credential-file", keysFile}
 	tell := []string{"-i", "bench", signalURL}
+	beat := []string{"--heartbeat", "--watch", "bench", "--credential-file", keysFile}
 	tool := func(dir, name string, args []string) program {
 		return program{args: append([]string{filepath.Join(dir, name)}, args...)}
 	}
@@ -41,9 +50,11 @@ func (s setting) trios() []trio {
 	client := filepath.Join(s.bare, "bareclient")
 	return []trio{
 		{"get-metadata", tool(s.tools, "cfn-get-metadata", ask), tool("/usr/bin", "cfn-get-metadata", ask),
-			program{[]string{client, "get-metadata", endpoint, "bench", "Guest"}, keys}},
+			program{[]string{client, "get-metadata", endpoint, "bench", "Guest"}, keys}, "polls bench", bareCPU, barePeak},
 		{"signal", tool(s.tools, "cfn-signal", tell), tool("/usr/bin", "cfn-signal", tell),
-			program{[]string{client, "signal", signalURL, "bench"}, keys}},
+			program{[]string{client, "signal", signalURL, "bench"}, keys}, "signals", bareCPU, barePeak},
+		{"push-stats", tool(s.tools, "cfn-push-stats", beat), tool("/usr/bin", "cfn-push-stats", beat),
+			program{[]string{client, "push", watchEndpoint, "bench"}, keys}, "pushes bench", barePush, barePush},
 	}
 }
 
@@ -51,7 +62,7 @@ func (s setting) trios() []trio {
 func (s setting) compareTools() ([]row, error) {
 	var rows []row
 	for _, t := range s.trios() {
-		before, err := signals()
+		before, err := count(t.counts)
 		if err != nil {
 			return nil, err
 		}
@@ -62,18 +73,18 @@ func (s setting) compareTools() ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := signals()
+		after, err := count(t.counts)
 		if err != nil {
 			return nil, err
 		}
-		if want := 3 + 2*s.goRuns + s.pyRuns; t.name == "signal" && after-before != want {
-			return nil, fmt.Errorf("the server took %d signals of %d", after-before, want)
+		if want := 3 + 2*s.goRuns + s.pyRuns; after-before != want {
+			return nil, fmt.Errorf("the server counts %d %s of %d", after-before, t.counts, want)
 		}
 		rows = append(rows,
 			row{t.name + ", CPU, heat-cfntools", ours.milliseconds(), old.milliseconds(), oldCPU, "ms"},
 			row{t.name + ", peak memory, heat-cfntools", ours.megabytes(), old.megabytes(), oldPeak, "MiB"},
-			row{t.name + ", CPU, bare client", ours.milliseconds(), bare.milliseconds(), bareCPU, "ms"},
-			row{t.name + ", peak memory, bare client", ours.megabytes(), bare.megabytes(), barePeak, "MiB"})
+			row{t.name + ", CPU, bare client", ours.milliseconds(), bare.milliseconds(), t.bareCPU, "ms"},
+			row{t.name + ", peak memory, bare client", ours.megabytes(), bare.megabytes(), t.barePeak, "MiB"})
 		floor, err := ownPeak()
 		if err != nil {
 			return nil, err
@@ -115,7 +126,7 @@ func (t trio) alike() error {
 		if err != nil {
 			return err
 		}
-		if t.name == "signal" {
+		if t.name != "get-metadata" {
 			continue
 		}
 		var v any
@@ -131,10 +142,10 @@ func (t trio) alike() error {
 	return nil
 }
 
-// signals asks the server how many signals it has taken. It does so by curl:
+// count asks the server how often it was asked something. It does so by curl:
 // net/http would make us larger than what is measured, see ownPeak.
-func signals() (int, error) {
-	text, _, err := program{args: []string{"curl", "-sf", endpoint + "signals"}}.run()
+func count(what string) (int, error) {
+	text, _, err := program{args: []string{"curl", "-sf", counted + url.PathEscape(what)}}.run()
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 // Command server answers as heat-api-cfn does what guests without a Heat ask
-// of it: DescribeStackResource in XML and in JSON, and the PUT of a signal. It
-// counts the signals, and checks no signature: the clients are measured.
+// of it: DescribeStackResource in XML and in JSON, and the PUT of a signal; it
+// also is an alarm server, and Nova's metadata service. It counts what it is
+// asked, and checks no signature: the clients are measured.
 package main
 
 import (
@@ -8,12 +9,13 @@ import (
 	_ "embed"
 	"encoding/json"
 	"encoding/xml"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
+	"sync"
 )
 
 // metadata are, unless a file is named, those of resource WikiDatabase in the public Heat template
@@ -24,27 +26,95 @@ import (
 var metadata []byte
 
 func main() {
-	if len(os.Args) != 2 && len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: server HOST:PORT [METADATA.json]")
+	file := flag.String("metadata", "", "`file` with other metadata")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		fmt.Fprintln(os.Stderr, "usage: server [-metadata FILE] HOST:PORT...")
 		os.Exit(2)
 	}
-	if len(os.Args) == 3 {
+	if *file != "" {
 		var err error
-		if metadata, err = os.ReadFile(os.Args[2]); err != nil {
+		if metadata, err = os.ReadFile(*file); err != nil {
 			fmt.Fprintln(os.Stderr, "server:", err)
 			os.Exit(1)
 		}
 	}
+	c := counts{n: map[string]int{}, quiet: *file == ""}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/{$}", describe)
-	var taken atomic.Int64
-	mux.HandleFunc("PUT /v1/waitcondition/", func(w http.ResponseWriter, r *http.Request) { take(w, r, &taken) })
-	mux.HandleFunc("GET /v1/signals", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, taken.Load()) })
-	if err := http.ListenAndServe(os.Args[1], mux); err != nil {
-		fmt.Fprintln(os.Stderr, "server:", err)
-		os.Exit(1)
+	mux.HandleFunc("GET /v1/{$}", c.describe)
+	mux.HandleFunc("POST /v1/{$}", c.put)
+	mux.HandleFunc("PUT /v1/waitcondition/", c.signal)
+	mux.HandleFunc("GET /counted/{what}", c.answer)
+	mux.HandleFunc("GET /openstack/{version}/meta_data.json", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, "application/json", []byte(`{"uuid": "7d2b6c5e-0000-4000-8000-000000000001", "meta": {"metering.stack": "bench"}}`), nil)
+	})
+	failed := make(chan error)
+	for _, address := range flag.Args() {
+		go func() { failed <- http.ListenAndServe(address, mux) }()
 	}
+	fmt.Fprintln(os.Stderr, "server:", <-failed)
+	os.Exit(1)
 }
+
+// counts are of what was asked: "signals", "polls STACK", "pushes ALARM".
+type counts struct {
+	quiet bool // stacks of other names than bench have no services
+	mu    sync.Mutex
+	n     map[string]int
+}
+
+func (c *counts) add(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[what]++
+}
+
+func (c *counts) answer(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprint(w, c.n[r.PathValue("what")])
+}
+
+// put takes whatever datapoints, for the alarm that the first one names.
+func (c *counts) put(w http.ResponseWriter, r *http.Request) {
+	if r.FormValue("Action") != "PutMetricData" || !isSigned(r) {
+		http.Error(w, "not a signed PutMetricData", http.StatusBadRequest)
+		return
+	}
+	alarm := ""
+	for i := 1; r.Form.Has(dimension(i) + "Name"); i++ {
+		if r.Form.Get(dimension(i)+"Name") == "AlarmName" {
+			alarm = r.Form.Get(dimension(i) + "Value")
+		}
+	}
+	c.add("pushes " + alarm)
+	answer(w, "text/xml", []byte("<PutMetricDataResponse/>"), nil)
+}
+
+func dimension(i int) string { return fmt.Sprintf("MetricData.member.1.Dimensions.member.%d.", i) }
+
+func isSigned(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
+}
+
+// quiet are the metadata without services, for guests that watch: there is no
+// systemd where the benchmark runs that could tell of them.
+var quiet = sync.OnceValue(func() json.RawMessage {
+	var doc struct {
+		Init struct {
+			Config map[string]json.RawMessage `json:"config"`
+		} `json:"AWS::CloudFormation::Init"`
+	}
+	if err := json.Unmarshal(metadata, &doc); err != nil {
+		panic(err) // they are embedded
+	}
+	delete(doc.Init.Config, "services")
+	text, err := json.Marshal(doc)
+	if err != nil {
+		panic(err)
+	}
+	return text
+})
 
 // detail has the fields in Heat's order.
 type detail struct {
@@ -60,9 +130,9 @@ type detail struct {
 	ResourceStatus       string
 }
 
-func describe(w http.ResponseWriter, r *http.Request) {
+func (c *counts) describe(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	if q.Get("Action") != "DescribeStackResource" || !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") {
+	if q.Get("Action") != "DescribeStackResource" || !isSigned(r) {
 		http.Error(w, "not a signed DescribeStackResource", http.StatusBadRequest)
 		return
 	}
@@ -72,6 +142,10 @@ func describe(w http.ResponseWriter, r *http.Request) {
 		StackId:   "arn:openstack:heat::72e8852e54094689a89a76f87c8c1576:stacks/bench/5bd66e27-5259-4ae3-b6ba-98681889ac96",
 		StackName: q.Get("StackName"), ResourceStatus: "UPDATE_COMPLETE",
 	}
+	if c.quiet && d.StackName != "bench" {
+		d.Metadata = quiet()
+	}
+	c.add("polls " + d.StackName)
 	if q.Get("ContentType") == "JSON" {
 		body, err := json.Marshal(map[string]any{"DescribeStackResourceResponse": map[string]any{
 			"DescribeStackResourceResult": map[string]any{"StackResourceDetail": d}}})
@@ -95,8 +169,8 @@ func (d detail) xml() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// take counts what is a whole signal.
-func take(w http.ResponseWriter, r *http.Request, taken *atomic.Int64) {
+// signal counts what is a whole signal.
+func (c *counts) signal(w http.ResponseWriter, r *http.Request) {
 	var signal struct{ Status, Reason, UniqueId, Data *string }
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
@@ -106,7 +180,7 @@ func take(w http.ResponseWriter, r *http.Request, taken *atomic.Int64) {
 		http.Error(w, "not a signal", http.StatusBadRequest)
 		return
 	}
-	taken.Add(1)
+	c.add("signals")
 	answer(w, "application/xml; charset=UTF-8", []byte("<resource>WaitHandle</resource>"), nil)
 }
 
