@@ -15,7 +15,7 @@ import (
 
 // newCommands returns the commands in the order of their help.
 func newCommands(g *global) []*cobra.Command {
-	list := []*cobra.Command{newServeCommand(g)}
+	list := []*cobra.Command{newServeCommand(g), newCheckCommand(g), newTestCommand(g)}
 	for _, c := range []*cobra.Command{
 		newStatusCommand(g), newAlarmsCommand(g), newActionsCommand(g), newHistoryCommand(g), newExplainCommand(g),
 		newSuspendCommand(g), newResumeCommand(g), newSetStateCommand(g), newTestActionCommand(g), newResetCommand(g),

@@ -42,7 +42,10 @@ type config struct {
 		concurrency  int
 		stackDomain  string
 	}
-	alarms struct{ dir string }
+	alarms struct {
+		dir   string
+		asked bool // for the folder: it must be there
+	}
 	limits struct {
 		alarmsPerProject, seriesPerProject, series int
 		ratePerKey, burstPerKey, ratePerProject    int
@@ -124,7 +127,7 @@ func (c *config) sections() map[string]settings {
 			"cloud": text(&c.keystone.cloud), "lookup": yes(&c.keystone.lookup), "cache": span(&c.keystone.cache),
 			"stale": span(&c.keystone.stale), "concurrency": count(&c.keystone.concurrency), "stack_domain": text(&c.keystone.stackDomain),
 		},
-		"alarms": {"dir": text(&c.alarms.dir)},
+		"alarms": {"dir": func(v string) error { c.alarms.dir, c.alarms.asked = v, true; return nil }},
 		"limits": {
 			"alarms_per_project": count(&c.limits.alarmsPerProject), "series_per_project": count(&c.limits.seriesPerProject),
 			"series": count(&c.limits.series), "rate_per_key": count(&c.limits.ratePerKey),

@@ -2,19 +2,117 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/cfn-agent/cfn-agent/watch"
-	"github.com/cfn-agent/cfn-agent/watch/outbox"
+	"github.com/cfn-agent/cfn-agent/watch/rules"
 )
 
-// ruleFiles are the alarms that the operator defines in files.
-type ruleFiles struct {
-	dir      string
-	optional bool // nobody asked for the folder
-	engine   *watch.Engine
-	permit   outbox.Permit
-	log      *slog.Logger
+// options are what rules may name.
+func (c *config) ruleOptions() rules.Options {
+	o := rules.Options{Execs: []string{}}
+	for _, x := range c.execs {
+		o.Execs = append(o.Execs, x.name)
+	}
+	return o
 }
 
-func (r *ruleFiles) apply(context.Context) error { return nil }
+// loadRules reads the folder of rules, which may be absent when nobody asked
+// for it.
+func (c *config) loadRules() (*rules.Set, error) {
+	if c.alarms.dir == "" {
+		return &rules.Set{}, nil
+	}
+	if _, err := os.Stat(c.alarms.dir); errors.Is(err, fs.ErrNotExist) && !c.alarms.asked {
+		return &rules.Set{}, nil
+	}
+	return rules.Load(c.ruleOptions(), c.alarms.dir)
+}
+
+// applyRules leads the engine's alarms to what the files say now.
+func applyRules(ctx context.Context, c *config, engine *watch.Engine, log *slog.Logger) error {
+	set, err := c.loadRules()
+	if err != nil {
+		return err
+	}
+	done, err := set.Apply(ctx, time.Now(), engine)
+	if len(done.Define)+len(done.Delete) > 0 {
+		log.Info("rules applied", "rules", len(set.Rules), "defined", len(done.Define), "deleted", len(done.Delete))
+	}
+	return err
+}
+
+func newCheckCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [RULES...]",
+		Short: "Say all that is wrong with the configuration and the rules",
+		Long: `Say all that is wrong with the configuration and its rules, or with some files and
+folders of rules, each mistake as FILE:LINE: what. No server is needed.`,
+		Example: "  cfn-watch check\n" +
+			"  cfn-watch check alarms.d/web.yaml",
+		Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			conf, err := g.load()
+			if err != nil {
+				return err
+			}
+			var set *rules.Set
+			if len(args) > 0 {
+				set, err = rules.Load(conf.ruleOptions(), args...)
+			} else {
+				set, err = conf.loadRules()
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(g.stdout, "ok: %d rules\n", len(set.Rules))
+			return nil
+		},
+	}
+}
+
+func newTestCommand(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "test RULES CASES",
+		Short: "Try rules against histories, without a server",
+		Long: `Try rules against cases: histories of pushes, stops of the server and steps of its
+clock, and what state each alarm is to be in, and which actions are to have been
+asked for. A day passes in an instant.`,
+		Example: "  cfn-watch test alarms.d web-cases.yaml",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			return testRules(c.Context(), g.stdout, args[0], args[1])
+		},
+	}
+}
+
+// testRules prints what failed, a line each, and returns an error then.
+func testRules(ctx context.Context, w io.Writer, rulesPath, casesPath string) error {
+	set, err := rules.Load(rules.Options{}, rulesPath)
+	if err != nil {
+		return err
+	}
+	cases, err := rules.LoadCases(set, casesPath)
+	if err != nil {
+		return err
+	}
+	failed, err := rules.Test(ctx, set, cases)
+	for _, f := range failed {
+		fmt.Fprintln(w, f)
+	}
+	if err == nil && len(failed) > 0 {
+		err = fmt.Errorf("%d of what %d cases want is not so", len(failed), len(cases))
+	}
+	if err == nil {
+		fmt.Fprintf(w, "ok: %d cases\n", len(cases))
+	}
+	return err
+}

@@ -66,7 +66,6 @@ type server struct {
 	verifier *auth.Verifier
 	keystone *auth.Keystone // nil: none is configured
 	issued   *issuedKeys
-	rules    *ruleFiles
 	health   *health
 	metrics  *metrics
 	selftest *selftest // nil: none is wanted
@@ -124,8 +123,7 @@ func (s *server) build(ctx context.Context) error {
 	if s.verifier, s.keystone, err = newVerifier(s.config, s.issued, s.log); err != nil {
 		return err
 	}
-	s.rules = &ruleFiles{dir: s.config.alarms.dir, optional: s.config.path == "", engine: s.engine, permit: permit(s.config), log: s.log}
-	if err := s.rules.apply(ctx); err != nil {
+	if err := applyRules(ctx, s.config, s.engine, s.log); err != nil {
 		return err
 	}
 	s.metrics = newMetrics(s)
@@ -232,7 +230,7 @@ func (s *server) followSignals(ctx context.Context) {
 			return
 		case <-hangups:
 			notify(s.log, reloading())
-			if err := s.rules.apply(ctx); err != nil {
+			if err := applyRules(ctx, s.config, s.engine, s.log); err != nil {
 				s.log.Error("rules are wrong: those from before hold", "err", err)
 			}
 			s.log.Info("read again: rules; keys and the certificate are followed by themselves, anything else takes a restart")

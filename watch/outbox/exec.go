@@ -193,11 +193,12 @@ func environment(r Row) []string {
 // switchTo is the account to become: none where the server is it already,
 // which it may stay without being root.
 func switchTo(name string) (string, error) {
-	if name == "" || os.Geteuid() == 0 {
-		return name, nil
-	}
+	// The own user needs no switch, which root of a user namespace may not make.
 	if own, err := user.Current(); err == nil && (own.Username == name || own.Uid == name) {
 		return "", nil
+	}
+	if name == "" || os.Geteuid() == 0 {
+		return name, nil
 	}
 	return "", fmt.Errorf("cannot run as %s: the server is not root", name)
 }
