@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The tests that need root and a real machine: package managers against local
 # repositories, full and read-only disks, HAProxy, units under a booted systemd,
-# the whole program in that container, what cfn-push-stats sends, and cfn-agent run.
+# the whole program in that container, what cfn-push-stats sends, foreign clients of
+# cfn-watch, and cfn-agent run.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 [ "$(id -u)" = 0 ] || { echo 'system.sh: must be root' >&2; exit 1; }
@@ -9,6 +10,7 @@ go test -tags system -count=1 ./agent/files ./agent/sources ./agent/packages ./a
 images/e2e/systemd.sh
 make build
 images/e2e/push.sh
+images/e2e/clients.sh
 images/e2e/guest/nspawn "${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}/rootfs.tar" -b "$PWD/bin/cfn-agent:/usr/bin/cfn-agent" \
   -b "$PWD/images/e2e/booted.sh:/booted.sh" bash /booted.sh
 images/e2e/run.sh

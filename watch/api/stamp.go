@@ -43,9 +43,10 @@ func (s *stamp) setSeconds(sec float64) error {
 	return nil
 }
 
-// MarshalText writes ISO 8601 in UTC.
+// MarshalText writes ISO 8601 in UTC, with a fraction where there is one:
+// python-boto takes none in a datapoint, which is of a whole minute.
 func (s stamp) MarshalText() ([]byte, error) {
-	return time.Time(s).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"), nil
+	return time.Time(s).UTC().AppendFormat(nil, "2006-01-02T15:04:05.999Z"), nil
 }
 
 // UnmarshalText reads ISO 8601, in UTC where no offset is given, as
