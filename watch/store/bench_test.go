@@ -103,6 +103,22 @@ func BenchmarkHold(b *testing.B) {
 	report(b, n, cpu(b)-begin, "rows")
 }
 
+func BenchmarkFlush(b *testing.B) {
+	const n = 100_000
+	s := fresh(b)
+	kept := make([]watch.Kept, n)
+	begin := cpu(b)
+	for round := 1; b.Loop(); round++ {
+		for i := range kept {
+			kept[i] = watch.Kept{AlarmID: int64(i + 1), Fed: now.Add(time.Duration(round) * time.Minute)}
+		}
+		if err := s.Flush(context.Background(), kept); err != nil {
+			b.Fatal(err)
+		}
+	}
+	report(b, n, cpu(b)-begin, "windows")
+}
+
 func BenchmarkStart(b *testing.B) {
 	const n = 200000
 	path := filepath.Join(b.TempDir(), "state.db")

@@ -24,11 +24,11 @@ func check(ctx context.Context, path string, schema fs.FS) error {
 	}
 	defer db.Close()
 	if err := quickCheck(ctx, db); err != nil {
-		return explain(path, err)
+		return explain(ctx, path, err)
 	}
 	switch current, newest, err := versions(ctx, db, schema); {
 	case err != nil:
-		return explain(path, err)
+		return explain(ctx, path, err)
 	case current > newest:
 		return &NewerError{path, current, newest}
 	}
@@ -49,16 +49,16 @@ func quickCheck(ctx context.Context, db *sql.DB) error {
 
 // explain makes a DamagedError of what the file itself is to blame for, which
 // an error of the system that is around it is not.
-func explain(path string, err error) error {
+func explain(ctx context.Context, path string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("check the store %s: %w", path, context.Cause(ctx))
+	}
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL:
 			return fmt.Errorf("read the store %s: %w", path, err)
 		}
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
 	}
 	return &DamagedError{path, strings.Join(strings.Fields(err.Error()), " ")}
 }

@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	putEvent = "INSERT INTO event (at, kind, project, alarm, target, row_key, summary, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-
 	defaultLimit = 100 // entries of a page
 
 	// pruneStep is how many entries of the history one transaction deletes.
@@ -20,14 +18,10 @@ const (
 )
 
 func (t *tx) putEvents(events []watch.Event) error {
-	for i := range events {
+	return t.execAll("INSERT OR FAIL INTO event (at, kind, project, alarm, target, row_key, summary, data) VALUES ", len(events), func(i int) ([]any, error) {
 		e := &events[i]
-		_, err := t.exec(putEvent, nanos(e.At), string(e.Kind), e.Project, e.Alarm, e.Target, e.Key, e.Summary, string(e.Data))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return []any{nanos(e.At), string(e.Kind), e.Project, e.Alarm, e.Target, e.Key, e.Summary, string(e.Data)}, nil
+	}, "")
 }
 
 // PutEvents adds entries to the history, durably.

@@ -128,6 +128,19 @@ func TestDamagedStoreIsLeftAsItIs(t *testing.T) {
 	}
 }
 
+// A start that is broken off says so, and calls nothing damaged.
+func TestOpenIsBrokenOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	if err := opened(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, path, Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open = %v, want %v", err, context.Canceled)
+	}
+}
+
 func TestNewStoreKeepsTheOldOne(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.db")

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -50,9 +51,9 @@ func notesOf(r *outbox.Row) (string, error) {
 const (
 	rowColumns = "row_key, rough, object, wanted, born, status, next, claim, lease, began, gate, forgiven, notes"
 
-	newRow = `INSERT INTO outbox (row_key, alarm_id, number, repeated, project, stack, rough, object, wanted, born,
-		status, stage, next, claim, lease, began, gate, forgiven, notes)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (row_key) DO NOTHING`
+	newRows = `INSERT OR FAIL INTO outbox (row_key, alarm_id, number, repeated, project, stack, rough, object, wanted, born,
+		status, stage, next, claim, lease, began, gate, forgiven, notes) VALUES `
+	unlessThere = " ON CONFLICT (row_key) DO NOTHING"
 
 	setRow = `UPDATE outbox SET status = ?, stage = ?, next = ?, claim = ?, lease = ?, began = ?, gate = ?, forgiven = ?, notes = ?
 		WHERE row_key = ? AND claim = ?`
@@ -79,18 +80,23 @@ func readRow(r *row) (o outbox.Row) {
 	return o
 }
 
-// putRow writes a row that is not there yet.
-func (t *tx) putRow(r outbox.Row) (written bool, err error) {
+func rowValues(r outbox.Row) ([]any, error) {
 	wanted, err := json.Marshal(r.Wanted)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	notes, err := notesOf(&r)
+	return []any{r.Key, r.AlarmID, r.Number, r.Repeat, r.Project, r.Stack, r.Rough, r.Object, string(wanted), nanos(r.Born),
+		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Forgiven, notes}, err
+}
+
+// putRow writes a row that is not there yet.
+func (t *tx) putRow(r outbox.Row) (written bool, err error) {
+	values, err := rowValues(r)
 	if err != nil {
 		return false, err
 	}
-	n, err := t.exec(newRow, r.Key, r.AlarmID, r.Number, r.Repeat, r.Project, r.Stack, r.Rough, r.Object, string(wanted), nanos(r.Born),
-		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Forgiven, notes)
+	n, err := t.exec(newRows+"(?"+strings.Repeat(", ?", len(values)-1)+")"+unlessThere, values...)
 	return n > 0, err
 }
 
@@ -141,6 +147,7 @@ func (s *Store) Renew(ctx context.Context, key, owner string, until time.Time) (
 // Update implements outbox.Store.
 func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []string, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
+		var events []watch.Event
 		for _, c := range changes {
 			written, err := t.change(c)
 			if err != nil {
@@ -152,11 +159,9 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 				}
 				continue
 			}
-			if err := t.putEvents(c.Events); err != nil {
-				return err
-			}
+			events = append(events, c.Events...)
 		}
-		return nil
+		return t.putEvents(events)
 	})
 	if err != nil {
 		return nil, s.wrap("record what was done", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -110,6 +111,31 @@ func (t *tx) exec(query string, args ...any) (changed int64, err error) {
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// rowsAtOnce is how many rows one statement writes: half the cost of a row is
+// that of its statement.
+const rowsAtOnce = 50
+
+// execAll runs a statement for n rows, some at a time: head, then the values
+// of rows in parentheses, then tail.
+func (t *tx) execAll(head string, n int, values func(i int) ([]any, error), tail string) error {
+	for from := 0; from < n; from += rowsAtOnce {
+		var args []any
+		to := min(from+rowsAtOnce, n)
+		for i := from; i < to; i++ {
+			v, err := values(i)
+			if err != nil {
+				return err
+			}
+			args = append(args, v...)
+		}
+		marks := "(?" + strings.Repeat(", ?", len(args)/(to-from)-1) + ")"
+		if _, err := t.exec(head+marks+strings.Repeat(", "+marks, to-from-1)+tail, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // insert adds a row and returns its id.

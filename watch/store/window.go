@@ -21,8 +21,6 @@ const (
 
 	windowSchema = "CREATE TABLE IF NOT EXISTS window (alarm_id INTEGER PRIMARY KEY, fed INTEGER NOT NULL, data BLOB NOT NULL)"
 
-	putWindow = "INSERT INTO window (alarm_id, fed, data) VALUES (?, ?, ?) ON CONFLICT (alarm_id) DO UPDATE SET (fed, data) = (excluded.fed, excluded.data)"
-
 	// flushStep is how many windows one transaction writes.
 	flushStep = 5000
 )
@@ -86,13 +84,9 @@ func (s *Store) Flush(ctx context.Context, kept []watch.Kept) error {
 	for len(kept) > 0 {
 		n := min(flushStep, len(kept))
 		err := write(ctx, s.windows, func(t *tx) error {
-			for i := range kept[:n] {
-				k := &kept[i]
-				if _, err := t.exec(putWindow, k.AlarmID, nanos(k.Fed), blob(k.Window)); err != nil {
-					return err
-				}
-			}
-			return nil
+			return t.execAll("INSERT OR FAIL INTO window (alarm_id, fed, data) VALUES ", n, func(i int) ([]any, error) {
+				return []any{kept[i].AlarmID, nanos(kept[i].Fed), blob(kept[i].Window)}, nil
+			}, " ON CONFLICT (alarm_id) DO UPDATE SET (fed, data) = (excluded.fed, excluded.data)")
 		})
 		if err != nil {
 			return s.wrap("keep windows", err)
