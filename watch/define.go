@@ -43,7 +43,7 @@ func (e *Engine) Define(ctx context.Context, now time.Time, c Caller, a Alarm) (
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.settle(&stored, now)
+	e.settle(stored, now)
 	return stored, nil
 }
 
@@ -57,7 +57,8 @@ func (e *Engine) replaces(a *Alarm) (*Alarm, error) {
 		return nil, nil
 	}
 	if en := p.alarms[a.Name]; en != nil {
-		return en.alarm, nil
+		a := en.alarm()
+		return &a, nil
 	}
 	if a.Origin == FromAPI && p.api >= e.AlarmsPerProject {
 		return nil, Invalid(LimitExceeded, "AlarmName", fmt.Sprintf("the project has %d alarms, which is the most: delete one first", p.api))
@@ -72,14 +73,14 @@ func sameDefinition(a, b Alarm) bool {
 }
 
 // settle puts a stored definition into its place.
-func (e *Engine) settle(a *Alarm, now time.Time) {
+func (e *Engine) settle(a Alarm, now time.Time) {
 	en := e.byID[a.ID]
 	if en == nil {
 		en = e.insert(a)
 		e.begin(en, now)
 		return
 	}
-	old, oldRule := en.alarm, en.rule
+	old := en.alarm()
 	e.removeRoute(en)
 	e.totals.count(en, -1)
 	if old.Origin == FromAPI {
@@ -90,11 +91,14 @@ func (e *Engine) settle(a *Alarm, now time.Time) {
 	}
 	e.setOverdue(en, false)
 	e.alive(en, -1)
-	en.alarm, en.rule = a, e.share(newRule(a))
-	if !fedAlike(old, a) {
+	told, data := en.said()
+	e.set(en, a)
+	if en.number > 0 {
+		en.say(told, data)
+	}
+	if !fedAlike(&old, &a) {
 		en.clear()
 	}
-	e.unshare(oldRule)
 	e.addRoute(en)
 	e.totals.count(en, 1)
 	e.begin(en, now)
@@ -113,7 +117,7 @@ func fedAlike(a, b *Alarm) bool {
 func (e *Engine) begin(en *entry, now time.Time) {
 	en.cell, en.held = -1, 0
 	if start := en.rule.start; start != 0 && !en.beats.fed {
-		en.beats.from = e.instant(now).plus(en.alarm.Created.Add(start).Sub(wallOf(now)))
+		en.beats.from = e.instant(now).plus(timeOf(en.created).Add(start).Sub(wallOf(now)))
 	}
 	e.alive(en, 1)
 	e.again(en)
@@ -172,8 +176,8 @@ func (e *Engine) Delete(ctx context.Context, now time.Time, c Caller, names []st
 	var ids []int64
 	var events []Event
 	for _, en := range found {
-		ids = append(ids, en.alarm.ID)
-		events = append(events, configured(*en.alarm, "Delete", now))
+		ids = append(ids, en.id)
+		events = append(events, configured(en.alarm(), "Delete", now))
 	}
 	e.mu.Unlock()
 	if err != nil || len(ids) == 0 {
@@ -233,7 +237,7 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 		e.collect(&l, now, &b)
 	} else { // nothing to do, but it was asked
 		t := *l.change
-		t.Number = en.number
+		t.Number = int(en.number)
 		b.Events = append(b.Events, stateUpdate(t))
 	}
 	en.pending = true
@@ -272,7 +276,7 @@ func (e *Engine) EnableActions(ctx context.Context, now time.Time, c Caller, nam
 		return err
 	}
 	for _, en := range found {
-		a := *en.alarm
+		a := en.alarm()
 		if a.ActionsEnabled == on {
 			continue
 		}
@@ -284,7 +288,7 @@ func (e *Engine) EnableActions(ctx context.Context, now time.Time, c Caller, nam
 			return fmt.Errorf("store alarm %s: %w", a.Name, err)
 		}
 		e.mu.Lock()
-		e.settle(&stored, now)
+		e.settle(stored, now)
 		e.mu.Unlock()
 	}
 	return nil

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -53,7 +52,7 @@ type Engine struct {
 	projects map[string]*project
 	byID     map[int64]*entry
 	keys     map[string]*key
-	rules    map[rule]*sharedRule
+	kinds    map[string]*kind
 	looks    looks
 	late     map[*entry]struct{} // those that are overdue
 	totals   Totals
@@ -82,50 +81,6 @@ type project struct {
 	api    int // alarms that count for the limit
 }
 
-// An entry is an alarm and all that is known of it.
-type entry struct {
-	alarm   *Alarm
-	rule    *rule
-	project *project
-
-	state    State
-	number   int
-	since    int64 // of the state, by the wall clock, in nanoseconds
-	reason   string
-	data     json.RawMessage
-	repeated int // messages of this state
-
-	beats    heartbeats // of a presence alarm
-	usual    time.Duration
-	window   *window // of any other
-	instance string  // InstanceId of the newest sample that had one
-	mixed    instant // when it last was another than before
-	keys     []*key  // that fed it; the first, lately
-
-	held  instant // until then, or the next sample, the state is one that was set
-	next  instant // look, in the heap at index
-	index int
-	cell  int64 // bucket in which it was last looked at for a sample
-
-	dirty, pending         bool // to be looked at; a change is on its way to the store
-	fresh                  bool // a sample came since it was looked at, not on presence
-	urgent, changed, heard bool // to be flushed soon; in the list of changed, of arrivals
-	overdue, leftOut, gone bool
-}
-
-// A sharedRule is one rule of all alarms that say the same.
-type sharedRule struct {
-	rule
-	users int
-}
-
-// A key is an access key, and the alarms that it fed.
-type key struct {
-	access  string
-	alarms  map[*entry]struct{}
-	refused instant // first refused push since one was taken; 0: none
-}
-
 // New returns an Engine without alarms.
 func New(o Options) *Engine {
 	if o.Store == nil {
@@ -144,7 +99,7 @@ func New(o Options) *Engine {
 		projects: map[string]*project{},
 		byID:     map[int64]*entry{},
 		keys:     map[string]*key{},
-		rules:    map[rule]*sharedRule{},
+		kinds:    map[string]*kind{},
 		misroute: map[misrouteKey]*Misroute{},
 		late:     map[*entry]struct{}{},
 		newFed:   map[string][]int64{},
@@ -172,7 +127,7 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 	e.started = e.Monotonic(now)
 	e.hearing = hearing{since: e.instant(now), at: wallOf(now), wall: wallOf(now), tick: e.instant(now)}
 	err := e.Store.Load(ctx, func(a Alarm, k Kept) error {
-		en := e.insert(&a)
+		en := e.insert(a)
 		e.totals.count(en, -1)
 		if err := en.restore(k, now); err != nil {
 			return fmt.Errorf("load alarm %s of project %s: %w", a.Name, a.Project, err)
@@ -265,10 +220,10 @@ func (e *Engine) runFlush(ctx context.Context) {
 }
 
 // insert gives an alarm its place, in memory.
-func (e *Engine) insert(a *Alarm) *entry {
+func (e *Engine) insert(a Alarm) *entry {
 	p := e.project(a.Project)
-	en := &entry{alarm: a, project: p, state: NoData, index: -1, next: never, cell: -1, reason: "not judged yet"}
-	en.rule = e.share(newRule(a))
+	en := &entry{project: p, state: NoData, next: never, queued: never, cell: -1}
+	e.set(en, a)
 	en.clear()
 	p.alarms[a.Name] = en
 	e.byID[a.ID] = en
@@ -286,15 +241,15 @@ func (e *Engine) remove(en *entry) {
 	e.totals.count(en, -1)
 	e.setOverdue(en, false)
 	e.alive(en, -1)
-	e.unshare(en.rule)
-	e.looks.remove(en)
-	delete(en.project.alarms, en.alarm.Name)
-	delete(e.byID, en.alarm.ID)
-	if en.alarm.Origin == FromAPI {
+	e.unshare(en.kind)
+	en.next = never
+	delete(en.project.alarms, en.name)
+	delete(e.byID, en.id)
+	if en.kind.alarm.Origin == FromAPI {
 		en.project.api--
 	}
 	for _, k := range en.keys {
-		if delete(k.alarms, en); len(k.alarms) == 0 {
+		if k.remove(en); k.empty() {
 			delete(e.keys, k.access)
 		}
 	}
@@ -315,35 +270,6 @@ func (e *Engine) project(id string) *project {
 func (e *Engine) dropProject(p *project) {
 	if len(p.alarms) == 0 && len(p.series) == 0 {
 		delete(e.projects, p.id)
-	}
-}
-
-func (e *Engine) share(r rule) *rule {
-	s := e.rules[r]
-	if s == nil {
-		s = &sharedRule{rule: r}
-		e.rules[r] = s
-	}
-	s.users++
-	return &s.rule
-}
-
-func (e *Engine) unshare(r *rule) {
-	s := e.rules[*r]
-	if s.users--; s.users == 0 {
-		delete(e.rules, *r)
-	}
-}
-
-// clear forgets what an alarm was fed.
-func (en *entry) clear() {
-	en.beats, en.window, en.usual = heartbeats{}, nil, en.rule.period
-	en.instance, en.mixed = "", 0
-	switch {
-	case !en.rule.presence:
-		en.window = &window{}
-	case en.rule.need > 1:
-		en.beats.arrivals = &window{}
 	}
 }
 

@@ -105,7 +105,8 @@ func (e *Engine) flushPiece(ctx context.Context, piece []*entry, now time.Time) 
 
 // kept is what the store keeps of an alarm.
 func (e *Engine) kept(en *entry, now time.Time) Kept {
-	k := Kept{AlarmID: en.alarm.ID, State: en.state, Number: en.number, Reason: en.reason, Data: en.data}
+	k := Kept{AlarmID: en.id, State: en.state, Number: int(en.number)}
+	k.Reason, k.Data = en.said()
 	if en.number > 0 {
 		k.Since = time.Unix(0, en.since)
 	}
@@ -124,13 +125,14 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 // restore sets what the store kept.
 func (en *entry) restore(k Kept, now time.Time) error {
 	if k.State != "" {
-		en.state, en.number, en.reason, en.data = k.State, k.Number, k.Reason, k.Data
+		en.state, en.number = k.State, int32(k.Number)
+		en.say(k.Reason, k.Data)
 	}
 	if !k.Since.IsZero() {
 		en.since = k.Since.UnixNano()
 	}
 	if en.repeats() { // those missed while the server was away are not made up for
-		en.repeated = int(now.Sub(k.Since) / en.alarm.Repeat)
+		en.repeated = int32(now.Sub(k.Since) / en.kind.alarm.Repeat)
 	}
 	var p packed
 	if len(k.Window) > 0 {
@@ -150,8 +152,8 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		return nil
 	}
 	fed := k.Fed
-	if fed.IsZero() { // the server may have died before its first arrival was flushed
-		fed = arrivalIn(k.Data)
+	if fed.IsZero() && en.state == OK && k.Reason == en.kind.reason { // the server died before its first arrival was flushed
+		fed = k.Since
 	}
 	if !fed.IsZero() { // no later than now: the clock may have been set back since
 		en.beats.fed, en.beats.last = true, instant(min(fed.UnixNano(), now.UnixNano()))

@@ -211,6 +211,9 @@ func TestFiredAlarmStaysOverARestart(t *testing.T) {
 	g.dead["g0"] = true
 	b.pass(5*time.Minute, g.push)
 	b.want("g0", Firing)
+	if err := b.e.FlushAll(t.Context(), b.now); err != nil {
+		t.Fatal(err)
+	}
 	b.restart()
 	b.pass(10 * time.Minute)
 	b.want("g0", Firing)

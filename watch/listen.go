@@ -106,9 +106,9 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	at := e.instant(now)
 	if k.refused == 0 {
 		k.refused = at
-		for en := range k.alarms {
+		for en := range k.alarms() {
 			if en.rule.presence {
-				e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.alarm.Name,
+				e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
 					Summary: "not heard: pushes of key " + access + " are refused or cannot be verified"})
 			}
 		}
@@ -116,7 +116,7 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	if at-k.refused > instant(signOfLife) {
 		return
 	}
-	for en := range k.alarms {
+	for en := range k.alarms() {
 		if en.rule.presence {
 			en.beats.from = max(en.beats.from, at)
 			e.setOverdue(en, false)

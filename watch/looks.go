@@ -1,76 +1,89 @@
 package watch
 
-// looks is a heap of alarms by when they are to be looked at next.
-type looks []*entry
+// looks is a heap of alarms by when they are to be looked at next. An alarm
+// whose look is put off stays where it is, and finds its place when it comes
+// up: so a guest that pushes costs nothing here, and items move without being
+// looked at.
+type looks []item
+
+type item struct {
+	at    instant
+	entry *entry
+}
+
+// arity of the heap: four items share a line of the cache.
+const arity = 4
 
 // set gives an alarm its next look; never: none.
 func (l *looks) set(en *entry, next instant) {
-	if next == never {
-		l.remove(en)
-		return
-	}
-	if en.index < 0 {
-		en.next, en.index = next, len(*l)
-		*l = append(*l, en)
-		l.up(en.index)
-		return
-	}
-	before := en.next
-	en.next = next
-	if next < before {
-		l.up(en.index)
-	} else {
-		l.down(en.index)
+	if en.next = next; next < en.queued {
+		en.queued = next
+		*l = append(*l, item{next, en})
+		l.up(len(*l) - 1)
 	}
 }
 
-func (l *looks) remove(en *entry) {
-	i := en.index
-	en.index, en.next = -1, never
-	if i < 0 {
-		return
+// due returns the next alarm to be looked at by then, or nil. It stays due
+// until its next look is set.
+func (l *looks) due(by instant) *entry {
+	for len(*l) > 0 && (*l)[0].at <= by {
+		top := &(*l)[0]
+		en := top.entry
+		switch {
+		case top.at != en.queued, en.gone, en.next == never: // a later one came before it, or none is wanted
+			if top.at == en.queued {
+				en.queued = never
+			}
+			l.pop()
+		case en.next > top.at:
+			top.at, en.queued = en.next, en.next
+			l.down(0)
+		default:
+			return en
+		}
 	}
+	return nil
+}
+
+func (l *looks) pop() {
 	last := len(*l) - 1
-	moved := (*l)[last]
-	(*l)[last] = nil
+	(*l)[0], (*l)[last] = (*l)[last], item{}
 	*l = (*l)[:last]
-	if i != last {
-		(*l)[i], moved.index = moved, i
-		l.up(i)
-		l.down(moved.index)
+	if last > 0 {
+		l.down(0)
 	}
 }
 
-func (l *looks) up(i int) {
-	h := *l
-	en := h[i]
+func (l looks) up(i int) {
+	moved := l[i]
 	for i > 0 {
-		parent := (i - 1) / 2
-		if h[parent].next <= en.next {
+		parent := (i - 1) / arity
+		if l[parent].at <= moved.at {
 			break
 		}
-		h[i], h[parent].index = h[parent], i
+		l[i] = l[parent]
 		i = parent
 	}
-	h[i], en.index = en, i
+	l[i] = moved
 }
 
-func (l *looks) down(i int) {
-	h := *l
-	en := h[i]
+func (l looks) down(i int) {
+	moved := l[i]
 	for {
-		child := 2*i + 1
-		if child >= len(h) {
+		least := arity*i + 1
+		if least >= len(l) {
 			break
 		}
-		if child+1 < len(h) && h[child+1].next < h[child].next {
-			child++
+		for child := least + 1; child < min(arity*i+1+arity, len(l)); child++ {
+			if l[child].at < l[least].at {
+				least = child
+			}
 		}
-		if en.next <= h[child].next {
+		if moved.at <= l[least].at {
 			break
 		}
-		h[i], h[child].index = h[child], i
-		i = child
+		l[i] = l[least]
+		i = least
 	}
-	h[i], en.index = en, i
+	l[i] = moved
 }

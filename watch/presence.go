@@ -75,53 +75,40 @@ func judgePresence(r *rule, h heartbeats, was State, now instant) (state State, 
 	}
 }
 
-// presenceData is the StateReasonData of a presence alarm.
-type presenceData struct {
-	Version   string    `json:"version"`
-	QueryDate time.Time `json:"queryDate"`
-	Statistic Statistic `json:"statistic"`
-	Period    int       `json:"period"`
-	Threshold float64   `json:"threshold"`
-	Last      time.Time `json:"lastArrival,omitzero"`
-	Silence   float64   `json:"allowedSilence"`
-}
-
-// arrivalIn is the last arrival that StateReasonData tells of, if it does.
-func arrivalIn(data json.RawMessage) time.Time {
-	var said presenceData
-	if json.Unmarshal(data, &said) != nil {
-		return time.Time{}
+// heardReason is why a presence alarm is OK.
+func (r *rule) heardReason() string {
+	if r.need == 1 {
+		return "a sample arrived within " + spell(r.silence)
 	}
-	return said.Last
+	return fmt.Sprintf("%s samples or more arrived within %s", number(r.need), spell(r.silence))
 }
 
-// presenceReason tells people, and programs, why.
-func (r *rule) presenceReason(h heartbeats, state State, now time.Time, at instant) (string, json.RawMessage) {
-	ago := func(i instant) time.Duration { return time.Duration(at - i).Round(time.Second) }
-	var reason string
+// silentReason is why a presence alarm is not OK.
+func (r *rule) silentReason(h heartbeats, state State, now time.Time, at instant) string {
+	last := now.Add(time.Duration(h.last - at)).UTC().Format(time.RFC3339)
 	switch {
 	case state == NoData:
-		return "no sample has arrived yet", nil
-	case state == OK:
-		reason = fmt.Sprintf("a sample arrived within %s", spell(r.silence))
-		if r.need != 1 {
-			reason = fmt.Sprintf("%s samples or more arrived within %s", number(r.need), spell(r.silence))
-		}
+		return "no sample has arrived yet"
 	case !h.fed:
-		reason = fmt.Sprintf("nothing has ever arrived, though awaited for %s", spell(r.silence))
+		return fmt.Sprintf("nothing has ever arrived, though awaited for %s", spell(r.silence))
 	case r.need == 1:
-		reason = fmt.Sprintf("nothing arrived for %s, %s are allowed", spell(ago(h.last)), spell(r.silence))
-	default:
-		reason = fmt.Sprintf("fewer than %s samples arrived in the last %s, the last %s ago",
-			number(r.need), spell(r.silence), spell(ago(h.last)))
+		return fmt.Sprintf("nothing arrived within %s: the last sample at %s", spell(r.silence), last)
 	}
-	said := presenceData{"1.0", now.UTC().Truncate(time.Second), r.statistic, int(r.period / time.Second), r.threshold, time.Time{}, r.silence.Seconds()}
-	if h.fed {
-		said.Last = now.Add(time.Duration(h.last - at)).UTC()
-	}
-	data, err := json.Marshal(said)
+	return fmt.Sprintf("fewer than %s samples arrived within %s, the last at %s", number(r.need), spell(r.silence), last)
+}
+
+// presenceData is the StateReasonData of a presence alarm: of the datapoints
+// that CloudWatch tells there it has none.
+func (r *rule) presenceData() json.RawMessage {
+	data, err := json.Marshal(struct {
+		Version   string    `json:"version"`
+		Statistic Statistic `json:"statistic"`
+		Period    int       `json:"period"`
+		Threshold float64   `json:"threshold"`
+		Silence   float64   `json:"allowedSilence"`
+	}{"1.0", r.statistic, int(r.period / time.Second), r.threshold, r.silence.Seconds()})
 	if err != nil {
-		return reason, nil // numbers are finite: it cannot be
+		return nil // numbers are finite: it cannot be
 	}
-	return reason, data
+	return data
 }

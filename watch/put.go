@@ -72,10 +72,7 @@ func (e *Engine) Put(now time.Time, c Caller, samples []Sample) PutResult {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := e.project(c.Project)
-	push := push{e: e, caller: c, now: now, at: e.instant(now), key: e.keys[c.Access]}
-	if push.key != nil {
-		push.key.refused = 0
-	}
+	push := push{e: e, caller: c, now: now, at: e.instant(now)}
 	for i := range samples {
 		push.take(p, &samples[i])
 	}
@@ -175,23 +172,27 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 
 // remember notes that the key fed the alarm.
 func (p *push) remember(en *entry) {
-	if p.caller.Access == "" || p.key != nil && len(en.keys) > 0 && en.keys[0] == p.key {
+	access := p.caller.Access
+	if access == "" {
 		return
 	}
-	if p.key == nil {
-		p.key = p.e.keyOf(p.caller.Access)
+	if p.key == nil && len(en.keys) > 0 && en.keys[0].access == access {
+		p.key = en.keys[0] // most often: nothing is looked up
 	}
-	if p.e.pair(p.key, en) {
-		p.e.newFed[p.key.access] = append(p.e.newFed[p.key.access], en.alarm.ID)
+	if p.key == nil {
+		p.key = p.e.keyOf(access)
+	}
+	p.key.refused = 0
+	if (len(en.keys) == 0 || en.keys[0] != p.key) && p.e.pair(p.key, en) {
+		p.e.newFed[access] = append(p.e.newFed[access], en.id)
 	}
 }
 
 // pair notes that a key feeds an alarm, and says whether that is new.
 func (e *Engine) pair(k *key, en *entry) bool {
-	if _, known := k.alarms[en]; known {
+	if !k.add(en) {
 		return false
 	}
-	k.alarms[en] = struct{}{}
 	en.keys = append(en.keys, k)
 	first, last := &en.keys[0], &en.keys[len(en.keys)-1]
 	*first, *last = *last, *first
@@ -201,7 +202,7 @@ func (e *Engine) pair(k *key, en *entry) bool {
 func (e *Engine) keyOf(access string) *key {
 	k := e.keys[access]
 	if k == nil {
-		k = &key{access: access, alarms: map[*entry]struct{}{}}
+		k = &key{access: access}
 		e.keys[access] = k
 	}
 	return k

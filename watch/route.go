@@ -13,7 +13,7 @@ type route struct {
 // routed says whether samples reach an alarm by metric and dimensions. A
 // presence alarm without dimensions would live by anybody's heartbeat: it is
 // fed by name only.
-func routed(a *Alarm) bool { return !a.Presence() || len(a.Dimensions) > 0 }
+func (en *entry) routed() bool { return !en.rule.presence || len(en.dimensions) > 0 }
 
 func appendMetric(b []byte, namespace, metric string) []byte {
 	b = append(b, namespace...)
@@ -32,10 +32,10 @@ func appendDimensions(b []byte, dimensions []Dimension) []byte {
 }
 
 func (e *Engine) addRoute(en *entry) {
-	a := en.alarm
-	if !routed(a) {
+	if !en.routed() {
 		return
 	}
+	a := en.alarm()
 	name := string(appendMetric(nil, a.Namespace, a.Metric))
 	r := en.project.routes[name]
 	if r == nil {
@@ -57,10 +57,10 @@ func (e *Engine) addRoute(en *entry) {
 }
 
 func (e *Engine) removeRoute(en *entry) {
-	a := en.alarm
-	if !routed(a) {
+	if !en.routed() {
 		return
 	}
+	a := en.alarm()
 	name := string(appendMetric(nil, a.Namespace, a.Metric))
 	r := en.project.routes[name]
 	if a.Match != MatchSubset {
@@ -93,7 +93,7 @@ func drop[K comparable](lists map[K][]*entry, at K, en *entry) bool {
 // route calls f with each alarm of a project that a sample is for.
 func (e *Engine) route(p *project, s *Sample, f func(*entry)) {
 	if s.Alarm != "" {
-		if en := p.alarms[s.Alarm]; en != nil && (en.alarm.Metric == "" || en.alarm.Metric == s.Metric) && en.takes(s) {
+		if en := p.alarms[s.Alarm]; en != nil && en.kind.alarm.Metric == s.Metric && en.takes(s) {
 			f(en)
 		}
 		return
@@ -118,7 +118,7 @@ func (e *Engine) route(p *project, s *Sample, f func(*entry)) {
 			at = s.Dimensions[i]
 		}
 		for _, en := range r.subset[at] {
-			if en.takes(s) && subset(en.alarm.Dimensions, s.Dimensions) {
+			if en.takes(s) && subset(en.dimensions, s.Dimensions) {
 				f(en)
 			}
 		}
@@ -126,7 +126,10 @@ func (e *Engine) route(p *project, s *Sample, f func(*entry)) {
 }
 
 // takes says whether the unit of a sample is the alarm's.
-func (en *entry) takes(s *Sample) bool { return en.alarm.Unit == "" || en.alarm.Unit == s.Unit }
+func (en *entry) takes(s *Sample) bool {
+	unit := en.kind.alarm.Unit
+	return unit == "" || unit == s.Unit
+}
 
 // subset says whether each of some dimensions is among others; both are by name.
 func subset(some, others []Dimension) bool {
@@ -144,5 +147,5 @@ func subset(some, others []Dimension) bool {
 // fedBy says whether a caller may feed an alarm: one whose key is bound to a
 // stack feeds the alarms of that stack, and those that are for all.
 func (en *entry) fedBy(c Caller) bool {
-	return c.Stack == "" || en.alarm.Stack == AnyStack || c.OfStack(en.alarm.Stack, en.alarm.StackID)
+	return c.Stack == "" || en.stack == AnyStack || c.OfStack(en.stack, en.stackID())
 }

@@ -26,6 +26,9 @@ type Metric struct {
 
 // keepMetric adds a sample to its metric, and says whether there was room.
 func (e *Engine) keepMetric(p *project, s *Sample, now time.Time) bool {
+	if len(p.series) == 0 && e.series >= e.Series {
+		return false
+	}
 	e.scratch = appendMetric(e.scratch[:0], s.Namespace, s.Metric)
 	e.scratch = append(e.scratch, 0)
 	e.scratch = appendDimensions(e.scratch, s.Dimensions)

@@ -108,7 +108,7 @@ func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
 			looks = append(looks, l)
 		}
 	}
-	res.More = len(e.dirty) > 0 || len(e.looks) > 0 && e.looks[0].next <= at
+	res.More = len(e.dirty) > 0 || e.looks.due(at) != nil
 	return looks
 }
 
@@ -125,10 +125,7 @@ func (e *Engine) due(at instant) *entry {
 		}
 	}
 	e.dirty = nil
-	if len(e.looks) > 0 && e.looks[0].next <= at {
-		return e.looks[0]
-	}
-	return nil
+	return e.looks.due(at)
 }
 
 // judge looks at one alarm, says when to look again, and whether something
@@ -170,15 +167,18 @@ func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instan
 	}
 	v := verdict{state: state}
 	if state != en.state {
-		v.reason, v.data = en.rule.presenceReason(h, state, now, at)
+		v.reason, v.data = en.kind.reason, en.kind.data
+		if state != OK {
+			v.reason = en.rule.silentReason(h, state, now, at)
+		}
 	}
 	return v, next
 }
 
 func (e *Engine) transition(en *entry, to State, reason string, data json.RawMessage, now time.Time) *Transition {
 	return &Transition{
-		AlarmID: en.alarm.ID, Project: en.project.id, Alarm: en.alarm.Name, Revision: en.alarm.Revision,
-		Number: en.number + 1, From: en.state, To: to, At: wallOf(now), Reason: reason, Data: data,
+		AlarmID: en.id, Project: en.project.id, Alarm: en.name, Revision: int(en.revision),
+		Number: int(en.number) + 1, From: en.state, To: to, At: wallOf(now), Reason: reason, Data: data,
 	}
 }
 
@@ -192,7 +192,7 @@ func (e *Engine) collect(l *look, now time.Time, b *Batch) {
 	b.Transitions = append(b.Transitions, *t)
 	b.Events = append(b.Events, stateUpdate(*t))
 	wanted := l.entry.wants(*t, 0)
-	if len(wanted) > 0 && !l.entry.alarm.ActionsEnabled {
+	if len(wanted) > 0 && !l.entry.kind.alarm.ActionsEnabled {
 		b.Events = append(b.Events, Event{At: t.At, Kind: Gate, Project: t.Project, Alarm: t.Alarm,
 			Summary: fmt.Sprintf("%d actions of %s not taken: ActionsEnabled is false", len(wanted), t.To)})
 		return
@@ -202,9 +202,10 @@ func (e *Engine) collect(l *look, now time.Time, b *Batch) {
 
 // current is the transition into the present state.
 func (en *entry) current() Transition {
+	reason, data := en.said()
 	return Transition{
-		AlarmID: en.alarm.ID, Project: en.project.id, Alarm: en.alarm.Name, Revision: en.alarm.Revision,
-		Number: en.number, From: en.state, To: en.state, At: time.Unix(0, en.since), Reason: en.reason, Data: en.data,
+		AlarmID: en.id, Project: en.project.id, Alarm: en.name, Revision: int(en.revision),
+		Number: int(en.number), From: en.state, To: en.state, At: time.Unix(0, en.since), Reason: reason, Data: data,
 	}
 }
 
@@ -212,8 +213,8 @@ func (en *entry) current() Transition {
 // repeated.
 func (en *entry) wants(t Transition, repeat int) []Wanted {
 	var wanted []Wanted
-	a := en.alarm
-	for i, action := range a.Actions(t.To) {
+	a := en.alarm()
+	for i, action := range en.wanted(t.To) {
 		if repeat == 0 || IsMessage(action) {
 			wanted = append(wanted, Wanted{
 				Transition: t, Index: i, Repeat: repeat, Action: action,
@@ -222,17 +223,6 @@ func (en *entry) wants(t Transition, repeat int) []Wanted {
 		}
 	}
 	return wanted
-}
-
-// Actions are those of a state.
-func (a *Alarm) Actions(of State) []string {
-	switch of {
-	case OK:
-		return a.OnOK
-	case Firing:
-		return a.OnAlarm
-	}
-	return a.OnNoData
 }
 
 // IsMessage says whether an action only tells, and touches no machine: a
@@ -251,7 +241,7 @@ func (e *Engine) apply(l look, now time.Time) {
 	en := l.entry
 	en.pending = false
 	if l.change == nil {
-		en.repeated = l.repeat
+		en.repeated = int32(l.repeat)
 		return
 	}
 	t := l.change
@@ -264,16 +254,16 @@ func (e *Engine) apply(l look, now time.Time) {
 
 // enter makes a transition the present state.
 func (en *entry) enter(t Transition) {
-	en.state, en.number, en.since = t.To, t.Number, t.At.UnixNano()
-	en.reason, en.data, en.repeated = t.Reason, t.Data, 0
+	en.state, en.number, en.since, en.repeated = t.To, int32(t.Number), t.At.UnixNano(), 0
+	en.say(t.Reason, t.Data)
 }
 
 // repeats says whether messages are repeated in the present state.
 func (en *entry) repeats() bool {
-	if en.alarm.Repeat == 0 || !en.alarm.ActionsEnabled || en.number == 0 {
+	if en.kind.alarm.Repeat == 0 || !en.kind.alarm.ActionsEnabled || en.number == 0 {
 		return false
 	}
-	for _, action := range en.alarm.Actions(en.state) {
+	for _, action := range en.wanted(en.state) {
 		if IsMessage(action) {
 			return true
 		}
@@ -286,7 +276,7 @@ func (en *entry) repeatDue(now time.Time) int {
 	if !en.repeats() {
 		return 0
 	}
-	if n := int(time.Duration(now.UnixNano()-en.since) / en.alarm.Repeat); n > en.repeated {
+	if n := int(time.Duration(now.UnixNano()-en.since) / en.kind.alarm.Repeat); n > int(en.repeated) {
 		return n
 	}
 	return 0
@@ -298,8 +288,8 @@ func (e *Engine) repeatAt(en *entry, now time.Time) instant {
 		return never
 	}
 	passed := time.Duration(now.UnixNano() - en.since)
-	n := max(passed/en.alarm.Repeat, time.Duration(en.repeated)) + 1
-	return e.instant(now).plus(n*en.alarm.Repeat - passed)
+	n := max(passed/en.kind.alarm.Repeat, time.Duration(en.repeated)) + 1
+	return e.instant(now).plus(n*en.kind.alarm.Repeat - passed)
 }
 
 // cellOf numbers the times of which an alarm is looked at once at most.

@@ -66,7 +66,7 @@ func (e *Engine) Alarms(now time.Time, c Caller, q AlarmQuery) []View {
 		}
 	}
 	slices.SortFunc(found, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.project.id, b.project.id), cmp.Compare(a.alarm.Name, b.alarm.Name))
+		return cmp.Or(cmp.Compare(a.project.id, b.project.id), cmp.Compare(a.name, b.name))
 	})
 	if q.Limit > 0 {
 		found = found[:min(q.Limit, len(found))]
@@ -79,7 +79,7 @@ func (e *Engine) Alarms(now time.Time, c Caller, q AlarmQuery) []View {
 }
 
 func (q *AlarmQuery) matches(en *entry) bool {
-	a := en.alarm
+	a := en.alarm()
 	if after := q.After; after.Name != "" && cmp.Or(cmp.Compare(a.Project, after.Project), cmp.Compare(a.Name, after.Name)) <= 0 {
 		return false
 	}
@@ -122,9 +122,10 @@ func (e *Engine) Events(ctx context.Context, c Caller, q EventQuery) ([]Event, s
 
 func (e *Engine) view(en *entry, now time.Time) View {
 	v := View{
-		Alarm: *en.alarm, State: en.state, Number: en.number, Since: en.alarm.Created, Reason: en.reason, Data: en.data,
+		Alarm: en.alarm(), State: en.state, Number: int(en.number), Since: timeOf(en.created),
 		LeftOut: en.leftOut, Overdue: en.overdue, Instance: en.instance, NextLook: e.wall(en.next, now),
 	}
+	v.Reason, v.Data = en.said()
 	if en.number > 0 {
 		v.Since = time.Unix(0, en.since)
 	}
