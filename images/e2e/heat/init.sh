@@ -59,6 +59,6 @@ has "and names the server that is gone" "$err" "127.0.0.1:9"
 
 guest fresh
 credentials fresh
-run fresh cfn-init -s "$STACK_NAME" -r Forbidden --retry-for 1s
+run fresh cfn-init -s "$STACK_NAME" -r Forbidden --retry-for 20s
 ends "init of a resource that may not be read exits 1" 1
 for part in "$STACK_NAME" Forbidden "$CFN_URL/v1/" "not authorized"; do has "it says \"$part\"" "$err" "$part"; done

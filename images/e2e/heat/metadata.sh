@@ -73,11 +73,11 @@ refused() { # WHAT PART... : the last run failed, printed nothing, and says each
 }
 guest refused
 credentials refused
-run refused cfn-get-metadata -s "$STACK_NAME" -r Forbidden --retry-for 1s
+run refused cfn-get-metadata -s "$STACK_NAME" -r Forbidden --retry-for 20s
 refused "a resource the guest may not read" "$STACK_NAME" Forbidden "$CFN_URL/v1/" "not authorized"
 run refused cfn-get-metadata -s nosuchstack -r Guest
 refused "an unknown stack" nosuchstack "$CFN_URL/v1/" "could not be found"
-run refused cfn-get-metadata -s "$STACK_NAME" -r Guest --access-key "$ACCESS_KEY" --secret-key wrong --retry-for 1s
+run refused cfn-get-metadata -s "$STACK_NAME" -r Guest --access-key "$ACCESS_KEY" --secret-key wrong --retry-for 20s
 refused "a wrong secret key" "$STACK_NAME" Guest "$CFN_URL/v1/" "not authorized"
 lacks "a wrong secret key is not shown" "$err" "$SECRET_KEY"
 

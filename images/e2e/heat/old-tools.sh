@@ -92,7 +92,7 @@ compare '' "${with[@]}" -k zero
 compare "$usage" cfn-get-metadata -s "$STACK_NAME" --credential-file /etc/cfn/keys
 compare '' "${get[@]}" --cred /etc/cfn/keys
 compare '' "${get[@]}" --nosuch-option
-patience=(--retry-for 1s)
+patience=(--retry-for 5s)
 compare '' "${get[@]}" --credential-file /nosuch
 compare '' "${get[@]}" --access-key "$ACCESS_KEY" --secret-key wrong
 compare '' cfn-get-metadata -s nosuchstack -r Guest --credential-file /etc/cfn/keys
@@ -174,7 +174,7 @@ compare "$line" cfn-signal -s false -e 0 -i ID "$WAIT_URL"
 compare "$line" cfn-signal -e '' -i ID "$WAIT_URL"
 expired=$(signed "$WAIT_URL" '20 minutes')
 wrong=${WAIT_URL/Signature=/Signature=AAAA}
-patience=(--retry-for 1s)
+patience=(--retry-for 5s)
 lost='heat-cfntools took a refused signal for a delivered one'
 compare "$lost" cfn-signal -e 0 -i ID "$wrong"
 compare "$lost" cfn-signal -e 0 -i ID "$expired"

@@ -19,10 +19,10 @@ signature=${WAIT_URL##*Signature=}
 signature=${signature%%&*}
 
 wrong=${WAIT_URL/Signature=$signature/Signature=AAAA$signature}
-run signal cfn-signal -e 0 -i w1 --retry-for 1s "$wrong"
+run signal cfn-signal -e 0 -i w1 --retry-for 20s "$wrong"
 unsent "a signal with a wrong signature" 403 "not authorized" "$STACK_NAME" WaitHandle
 old=$(signed "$WAIT_URL" '20 minutes')
-run signal cfn-signal -e 0 -i w1 --retry-for 1s "$old"
+run signal cfn-signal -e 0 -i w1 --retry-for 20s "$old"
 unsent "a signal by an expired URL" "signed 20m" auth_ttl
 run signal cfn-signal -e 0 ''
 unsent "a signal to an empty URL" "was the handle variable empty"
@@ -47,7 +47,7 @@ resource() { # RESOURCE [OPTION...]
   shift
   run signal cfn-signal --stack "$STACK_NAME" --resource "$resource" "$@"
 }
-resource Refresh -e 0 --retry-for 1s
+resource Refresh -e 0 --retry-for 20s
 unsent "a handle the guest may not read" "$STACK_NAME" Refresh "$CFN_URL/v1/" "not authorized"
 resource Guest -e 0
 unsent "a resource that takes no signal" Guest "wait condition handle"
@@ -92,7 +92,7 @@ has "with our reason" "$(jq -r .reason <<<"$failed_stack")" 'mysqld: "no space" 
 
 stack_gone=$WAIT_URL
 stack delete "$STACK_NAME" >/dev/null
-run failing cfn-signal -e 0 -i w1 --retry-for 1s "$stack_gone"
+run failing cfn-signal -e 0 -i w1 --retry-for 20s "$stack_gone"
 ends "a signal to a deleted stack exits 1" 1
 run failing cfn-signal -e 0 -i w1 --retry-for 1s "${WAIT_URL/$CFN_URL/http:\/\/127.0.0.1:9}"
 unsent "a signal to a dead server" "127.0.0.1:9" "connection refused"
