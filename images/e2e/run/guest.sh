@@ -80,7 +80,7 @@ until_ "it is restarted and answers" says passing state
 is "once" "$(wc -l </run/starts)" 2
 until_ "the failure is reported" more ServiceFailure 0
 is "to its alarm" "$(grep ' ServiceFailure ' /record/requests | sort -u)" \
-  'datapoint system/linux ServiceFailure Counter 1 AlarmName=stack-HttpFailureAlarm InstanceId=7d2b6c5e-0000-4000-8000-000000000001'
+  'datapoint system/linux ServiceFailure Counter 1 AlarmName=stack-HttpFailureAlarm InstanceId=7d2b6c5e-0000-4000-8000-000000000001 Timestamp TIME'
 is "and to the hooks" "$(head -n 1 /run/told)" "Guest web started"
 until_ "the heartbeat goes on" more Heartbeat "$(sent Heartbeat)"
 
