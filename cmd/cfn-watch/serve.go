@@ -102,7 +102,7 @@ func newLog(e *env, c *config) *slog.Logger {
 func (s *server) build(ctx context.Context) error {
 	now := time.Now()
 	var err error
-	s.health = &health{started: now}
+	s.health = &health{started: now, last: now}
 	s.engine = watch.New(watch.Options{
 		Store: s.store, Log: s.log,
 		AlarmsPerProject: s.config.limits.alarmsPerProject, SeriesPerProject: s.config.limits.seriesPerProject,
