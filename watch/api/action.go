@@ -92,7 +92,7 @@ func denied(c *call) *Error {
 // mayPush says whether a request is a push as far as its outside shows: what
 // is compressed may be one.
 func (c *call) mayPush() bool {
-	if _, ok := c.protocol.(queryProtocol); !ok {
+	if _, ok := c.protocol.(*queryProtocol); !ok {
 		name, _ := c.protocol.action(c.Request, nil)
 		return name == pushAction
 	}

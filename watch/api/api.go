@@ -124,7 +124,7 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (out any, done func(ok b
 	if !served(c.URL.Path) {
 		return nil, done, &Error{Status: 404, Code: "InvalidAction", Message: "nothing is here: the API is at / and at /v1"}
 	}
-	_, query := c.protocol.(queryProtocol)
+	_, query := c.protocol.(*queryProtocol)
 	if c.Method != http.MethodPost && (c.Method != http.MethodGet || !query) {
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, done, &Error{Status: 405, Code: "InvalidAction", Message: "the method " + c.Method + " is not served: use POST"}

@@ -110,7 +110,7 @@ func TestOneRequestTypeFromEachProtocol(t *testing.T) {
 		protocol protocol
 		body     []byte
 	}{
-		"query":           {queryProtocol{}, []byte(fullQuery)},
+		"query":           {&queryProtocol{}, []byte(fullQuery)},
 		"JSON":            {jsonProtocol{}, []byte(fullJSON)},
 		"CBOR":            {cborProtocol{}, fullCBOR(t, false)},
 		"CBOR indefinite": {cborProtocol{}, fullCBOR(t, true)},
@@ -140,7 +140,7 @@ func post(t testing.TB, path string, body []byte) *http.Request {
 func TestQueryTakesParametersOfTheURLToo(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/?Action=DescribeAlarms&AlarmNames.member.1=a%20b+c&MaxRecords=5", nil)
 	var in describeAlarmsInput
-	if err := (queryProtocol{}).decode(r, nil, &in); err != nil {
+	if err := (&queryProtocol{}).decode(r, nil, &in); err != nil {
 		t.Fatal(err)
 	}
 	if want := (describeAlarmsInput{AlarmNames: []string{"a b c"}, MaxRecords: p(5)}); !reflect.DeepEqual(in, want) {
@@ -155,12 +155,12 @@ func TestWhatIsNoRequest(t *testing.T) {
 		body     string
 		want     string
 	}{
-		"a value that is no number": {queryProtocol{}, "MetricData.member.1.Value=abc", `InvalidParameterValue: MetricData.member.1.Value: "abc" is not a number`},
-		"members count from one":    {queryProtocol{}, "MetricData.member.0.Value=1", `InvalidParameterValue: MetricData.member.0.Value: "0" is not the number of a member: they count from 1`},
-		"a member far off":          {queryProtocol{}, "MetricData.member.1000000000.Value=1", `InvalidParameterValue: MetricData.member.1000000000.Value: members are missing before this one: they count from 1 without a gap`},
-		"a list that is a value":    {queryProtocol{}, "MetricData=1", `InvalidParameterValue: MetricData: a list is given as member.1, member.2 and so on`},
-		"a time that is none":       {queryProtocol{}, "MetricData.member.1.Timestamp=now", `InvalidParameterValue: MetricData.member.1.Timestamp: "now" is not a time such as 2006-01-02T15:04:05Z`},
-		"a bad escape":              {queryProtocol{}, "Namespace=%zz", `SerializationException: the value of Namespace: invalid URL escape "%zz"`},
+		"a value that is no number": {&queryProtocol{}, "MetricData.member.1.Value=abc", `InvalidParameterValue: MetricData.member.1.Value: "abc" is not a number`},
+		"members count from one":    {&queryProtocol{}, "MetricData.member.0.Value=1", `InvalidParameterValue: MetricData.member.0.Value: "0" is not the number of a member: they count from 1`},
+		"a member far off":          {&queryProtocol{}, "MetricData.member.1000000000.Value=1", `InvalidParameterValue: MetricData.member.1000000000.Value: members are missing before this one: they count from 1 without a gap`},
+		"a list that is a value":    {&queryProtocol{}, "MetricData=1", `InvalidParameterValue: MetricData: a list is given as member.1, member.2 and so on`},
+		"a time that is none":       {&queryProtocol{}, "MetricData.member.1.Timestamp=now", `InvalidParameterValue: MetricData.member.1.Timestamp: "now" is not a time such as 2006-01-02T15:04:05Z`},
+		"a bad escape":              {&queryProtocol{}, "Namespace=%zz", `SerializationException: the value of Namespace: invalid URL escape "%zz"`},
 		"JSON of another type":      {jsonProtocol{}, `{"MetricData":[{"Value":"1"}]}`, `SerializationException: MetricData.Value: a JSON string is no float64`},
 		"half of a JSON object":     {jsonProtocol{}, `{"MetricData":`, `SerializationException: the body is not JSON of this action: unexpected end of JSON input`},
 		"CBOR with a key twice":     {cborProtocol{}, "\xa2\x61A\x01\x61A\x02", `SerializationException: the body is not CBOR of this action: cbor: found duplicate map key "A" at map element index 1`},
@@ -190,7 +190,7 @@ func TestQueryReservesNoMoreThanItIsGiven(t *testing.T) {
 		fmt.Fprintf(&b, "&MetricData.member.%d.Dimensions.member.1000.Name=x", i+1)
 	}
 	var in putMetricDataInput
-	if err := (queryProtocol{}).decode(post(t, "/", nil), []byte(b.String()), &in); err == nil {
+	if err := (&queryProtocol{}).decode(post(t, "/", nil), []byte(b.String()), &in); err == nil {
 		t.Error("a gap in each of 1,000 lists was taken")
 	}
 	n := 0
@@ -260,7 +260,7 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, a := range inputs() {
 			r := &http.Request{URL: &url.URL{}}
-			if err := (queryProtocol{}).decode(r, []byte(body), a); err != nil {
+			if err := (&queryProtocol{}).decode(r, []byte(body), a); err != nil {
 				continue
 			}
 			// What was decoded decodes from JSON of itself.

@@ -42,7 +42,7 @@ func protocolOf(r *http.Request) protocol {
 	if r.Header.Get(targetName) != "" {
 		return jsonProtocol{}
 	}
-	return queryProtocol{}
+	return &queryProtocol{}
 }
 
 // cutOperation parts the path of an RPC v2 request,

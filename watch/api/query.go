@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -11,46 +12,54 @@ import (
 	"sync"
 )
 
-// queryProtocol is AWS Query: parameters in a form or in the URL, XML back.
-type queryProtocol struct{}
+// queryProtocol is AWS Query: parameters in a form or in the URL, XML back. It
+// is made for one request.
+type queryProtocol struct{ params []param }
+
+type param struct{ name, value string }
 
 // maxParams is above what a full PutMetricData of 1,000 datums needs.
 const maxParams = 250_000
 
-func (queryProtocol) action(r *http.Request, body []byte) (string, error) {
-	var name string
-	err := params(r, body, func(n, v string) error {
-		if n == "Action" {
-			name = v
+func (q *queryProtocol) action(r *http.Request, body []byte) (string, error) {
+	if err := q.parse(r, body); err != nil {
+		return "", err
+	}
+	for _, p := range q.params {
+		if p.name == "Action" {
+			return p.value, nil
 		}
-		return nil
-	})
-	return name, err
+	}
+	return "", nil
 }
 
 // decode sets the fields of in from parameters such as
 // MetricData.member.1.Dimensions.member.2.Name. What in has no field for,
 // such as a signature, is passed over.
-func (queryProtocol) decode(r *http.Request, body []byte, in any) error {
-	count := 0
-	if err := params(r, body, func(string, string) error { count++; return nil }); err != nil {
+func (q *queryProtocol) decode(r *http.Request, body []byte, in any) error {
+	if err := q.parse(r, body); err != nil {
 		return err
 	}
+	f := form{room: len(q.params)}
+	v := reflect.ValueOf(in).Elem()
+	for _, p := range q.params {
+		if err := f.set(v, p.name, p.value); err != nil {
+			return invalid("%s: %v", p.name, err)
+		}
+	}
+	return nil
+}
+
+// parse reads the parameters of the URL and then those of the body, once.
+func (q *queryProtocol) parse(r *http.Request, body []byte) error {
+	if q.params != nil {
+		return nil
+	}
+	count := strings.Count(r.URL.RawQuery, "&") + bytes.Count(body, []byte("&")) + 2
 	if count > maxParams {
 		return invalid("the request has %d parameters, and %d are the most", count, maxParams)
 	}
-	f := form{room: count}
-	v := reflect.ValueOf(in).Elem()
-	return params(r, body, func(name, value string) error {
-		if err := f.set(v, name, value); err != nil {
-			return invalid("%s: %v", name, err)
-		}
-		return nil
-	})
-}
-
-// params calls yield for each parameter of the URL and then of the body.
-func params(r *http.Request, body []byte, yield func(name, value string) error) error {
+	q.params = make([]param, 0, count)
 	for _, text := range []string{r.URL.RawQuery, string(body)} {
 		for pair := range strings.SplitSeq(text, "&") {
 			if pair == "" {
@@ -64,9 +73,7 @@ func params(r *http.Request, body []byte, yield func(name, value string) error) 
 			if value, err = url.QueryUnescape(value); err != nil {
 				return malformed("the value of %s: %v", name, err)
 			}
-			if err := yield(name, value); err != nil {
-				return err
-			}
+			q.params = append(q.params, param{name, value})
 		}
 	}
 	return nil
@@ -171,35 +178,34 @@ func fieldsOf(t reflect.Type) map[string]int {
 	return m
 }
 
-func (queryProtocol) answer(w http.ResponseWriter, action, id string, out any) {
-	h := w.Header()
-	h.Set("Content-Type", "text/xml")
-	h.Set(requestID, id)
-	var b strings.Builder
-	b.WriteString(`<` + action + `Response xmlns="` + namespace + `">`)
+func (q *queryProtocol) answer(w http.ResponseWriter, action, id string, out any) {
+	b := bytes.NewBuffer(make([]byte, 0, 512))
+	b.WriteString("<" + action + `Response xmlns="` + namespace + `">`)
 	if _, none := out.(*nothing); !none {
-		enc := xml.NewEncoder(&b)
 		// The types of answers hold nothing that XML can't.
-		if err := enc.EncodeElement(out, xml.StartElement{Name: xml.Name{Local: action + "Result"}}); err != nil {
-			queryProtocol{}.refuse(w, id, internal())
+		if err := xml.NewEncoder(b).EncodeElement(out, xml.StartElement{Name: xml.Name{Local: action + "Result"}}); err != nil {
+			q.refuse(w, id, internal())
 			return
 		}
 	}
-	b.WriteString(`<ResponseMetadata><RequestId>` + id + `</RequestId></ResponseMetadata></` + action + `Response>`)
-	write(w, http.StatusOK, []byte(b.String()))
+	b.WriteString("<ResponseMetadata><RequestId>" + id + "</RequestId></ResponseMetadata></" + action + "Response>")
+	h := w.Header()
+	h.Set("Content-Type", "text/xml")
+	h.Set(requestID, id)
+	write(w, http.StatusOK, b.Bytes())
 }
 
-func (queryProtocol) refuse(w http.ResponseWriter, id string, e *Error) {
+func (*queryProtocol) refuse(w http.ResponseWriter, id string, e *Error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/xml")
 	e.headers(h, id)
-	var b strings.Builder
-	b.WriteString(`<ErrorResponse xmlns="` + namespace + `"><Error><Type>` + e.fault() + `</Type><Code>`)
+	var b bytes.Buffer
+	b.WriteString(`<ErrorResponse xmlns="` + namespace + `"><Error><Type>` + e.fault() + "</Type><Code>")
 	xml.EscapeText(&b, []byte(e.Code))
-	b.WriteString(`</Code><Message>`)
+	b.WriteString("</Code><Message>")
 	xml.EscapeText(&b, []byte(e.Message))
-	b.WriteString(`</Message></Error><RequestId>` + id + `</RequestId></ErrorResponse>`)
-	write(w, e.Status, []byte(b.String()))
+	b.WriteString("</Message></Error><RequestId>" + id + "</RequestId></ErrorResponse>")
+	write(w, e.Status, b.Bytes())
 }
 
 // write sends a whole answer. That nobody takes it is the client's loss.

@@ -23,7 +23,7 @@ import (
 // The system tests run this file with an old SDK too.
 func sdkProtocol() protocol {
 	if os.Getenv("SDK_PROTOCOL") == "query" {
-		return queryProtocol{}
+		return &queryProtocol{}
 	}
 	return cborProtocol{}
 }
