@@ -250,14 +250,14 @@ func (p *pulse) run(ctx context.Context) {
 	changed := !slices.Equal(p.paused, failing)
 	p.paused = failing
 	p.mu.Unlock()
-	if len(failing) > 0 {
-		if changed {
-			p.System.Log.Warn("heartbeat pauses", "checks", strings.Join(failing, ", "))
-		}
-		return
-	}
-	if changed {
+	switch {
+	case changed && len(failing) > 0:
+		p.System.Log.Info("heartbeat waits until checks pass", "checks", strings.Join(failing, ", "))
+	case changed:
 		p.System.Log.Info("heartbeat goes on")
+	}
+	if len(failing) > 0 {
+		return
 	}
 	_ = p.gather(ctx, stats.Selection{Names: []string{stats.Heartbeat}}, p.config.Watch) // a constant
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -11,10 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stayLean keeps a program small that stays: what lives on its heap is less
-// than a megabyte, which by default would be let grow to four.
+// stayLean keeps a program small that stays. What lives on its heap is less
+// than a megabyte, which by default would be let grow to four; and a guest of
+// many processors would keep some memory for each.
 func stayLean() {
 	debug.SetGCPercent(20)
+	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), 2))
 	forgetProgram()
 }
 
