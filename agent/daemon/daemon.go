@@ -52,6 +52,7 @@ type Daemon struct {
 	Now      func() Instant     // Clock, but for tests
 
 	Watchdog time.Duration // Notify is told of life twice in this time; 0: never
+	Idle     func()        // called each minute or so when nothing is done; may be nil
 
 	servicesEvery time.Duration // 0: servicesInterval
 
@@ -82,7 +83,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	d.began = time.Now()
 	d.poller, d.outbox = newPoller(d), newOutbox(d)
 	d.scheduler = newScheduler(d.Now, d.System.Log)
-	d.scheduler.after = d.tellSystemd
+	d.scheduler.after, d.scheduler.idle = d.tellSystemd, d.Idle
 	d.scheduler.watch, d.scheduler.alive = d.Watchdog, func() { d.Notify("WATCHDOG=1") }
 	if d.seed = d.instance(ctx).UUID; d.seed == "" {
 		d.seed = d.bootID()

@@ -27,9 +27,6 @@ func TestPollsOfManyGuestsAreSpread(t *testing.T) {
 		defer cancel()
 		for n := range guests {
 			g := newGuest(t, polling)
-			g.heat = func(string) (hup.Resource, error) {
-				return hup.Resource{Status: "CREATE_COMPLETE", Metadata: document(t, `{}`)}, nil
-			}
 			g.d = g.newDaemon(fmt.Sprintf("%08d-2222-3333-4444-555555555555", n))
 			g.d.servicesEvery = time.Hour
 			go func() {
@@ -182,6 +179,7 @@ func TestServiceThatHangsIsRestartedWithinLimit(t *testing.T) {
 func TestHooksGoOnFromWhatIsKnownWhileHeatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuest(t, polling)
+		g.d.servicesEvery = time.Hour
 		g.write("/etc/cfn/hooks.conf", "[h]\ntriggers = post.add\npath = Resources.R.Metadata.v\naction = hook\n")
 		away, status, runs := false, 1, 0
 		g.heat = func(string) (hup.Resource, error) {

@@ -31,6 +31,8 @@ type scheduler struct {
 	alive func()        // called at least twice in watchdog; may be nil
 	watch time.Duration // 0: alive is never called
 	after func()        // called when a task has ended; may be nil
+	idle  func()        // called when nothing is running, at most once in idleInterval; may be nil
+	rest  time.Duration // since boot, when idle was called last
 
 	tasks   []*task
 	running map[string]*task
@@ -70,6 +72,7 @@ func (s *scheduler) loop(ctx context.Context) {
 		for _, t := range s.due(now) {
 			s.start(ctx, t)
 		}
+		s.relax(now)
 		timer.Reset(s.wait(now))
 		select {
 		case <-ctx.Done():
@@ -198,6 +201,16 @@ func (s *scheduler) see(now Instant) bool {
 		s.log.Info("the clock was set", "by", step.Round(time.Second))
 	}
 	return step.Abs() > time.Second
+}
+
+// idleInterval is the time between two calls of idle.
+const idleInterval = time.Minute
+
+func (s *scheduler) relax(now Instant) {
+	if s.idle != nil && len(s.running) == 0 && now.Up-s.rest >= idleInterval {
+		s.rest = now.Up
+		s.idle()
+	}
 }
 
 // wait is how long to sleep.

@@ -22,11 +22,11 @@ import (
 const soakConf = polling + `
 [heartbeat]
 watch = H
-interval = 5m
+interval = 10m
 while = web
 [check web]
 probe = exec:web
-interval = 7m
+interval = 13m
 failures = 2
 restart = web.service
 report = F
@@ -67,7 +67,7 @@ func newSoak(t *testing.T) *soak {
 		runs: map[string]int{}, running: map[string]int{},
 	}
 	s.write("/etc/cfn/hooks.conf", "[h]\ntriggers = post.add, post.update\npath = Resources.R.Metadata.v\naction = hook\n")
-	s.d.servicesEvery = 13 * time.Minute
+	s.d.servicesEvery = 29 * time.Minute
 	s.heat = func(string) (hup.Resource, error) {
 		if s.away {
 			return hup.Resource{}, fmt.Errorf("no answer")
@@ -159,7 +159,7 @@ func TestSoak(t *testing.T) {
 		s.daemon(0, func() {
 			day := func() {
 				end := time.Now().Add(24 * time.Hour)
-				for end.Sub(time.Now()) > 8*time.Hour {
+				for time.Until(end) > 8*time.Hour {
 					s.upset()
 					time.Sleep(5*time.Hour - 7*time.Second)
 				}

@@ -268,8 +268,10 @@ func (d *Daemon) tellSystemd() {
 		switch owner := t.owner.(type) {
 		case *poller:
 			owner.reportKnown(&s)
-		case *watcher, *worker:
-			owner.(reporter).report(&s, t)
+		case *watcher:
+			owner.report(&s, t)
+		case *worker:
+			owner.report(&s, t)
 		}
 	}
 	d.outbox.mu.Lock()

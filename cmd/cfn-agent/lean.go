@@ -21,9 +21,10 @@ func stayLean() {
 	forgetProgram()
 }
 
-// forgetProgram gives back the pages of the program that only its start has
-// needed. Those that are needed again are read again, from the kernel's cache.
-// Nothing is lost: pages that cannot be written are as they are in the file.
+// forgetProgram gives back the pages of the program, most of which only its
+// start needs, or a request each minute. Those that are needed again are mapped
+// again, from the kernel's cache: a millisecond in all. Nothing is lost: pages
+// that cannot be written are as they are in the file.
 func forgetProgram() {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {

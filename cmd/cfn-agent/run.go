@@ -153,6 +153,7 @@ func (r *resident) daemon() *daemon.Daemon {
 			return services.Restart(ctx, s, "systemd", unit)
 		},
 		Notify: r.notify,
+		Idle:   forgetProgram,
 		Now:    daemon.Clock,
 	}
 }
@@ -216,7 +217,7 @@ func (s *serverClock) RoundTrip(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.by, s.known = date.Sub(time.Now()).Round(time.Second), true
+		s.by, s.known = time.Until(date).Round(time.Second), true
 	}
 	return resp, nil
 }

@@ -135,7 +135,7 @@ func (h *fakeHeat) answer(ts *testscript.TestScript, w http.ResponseWriter, r *h
 }
 
 // countRequests is the script command "count N [TEXT]": so many requests that
-// hold a text have come.
+// hold a text have come; with "some" for N, one at least.
 func countRequests(ts *testscript.TestScript, neg bool, args []string) {
 	h, ok := heats.Load(ts)
 	if !ok || len(args) == 0 || neg {
@@ -150,7 +150,7 @@ func countRequests(ts *testscript.TestScript, neg bool, args []string) {
 			n++
 		}
 	}
-	if fmt.Sprint(n) != args[0] {
+	if fmt.Sprint(n) != args[0] && (args[0] != "some" || n == 0) {
 		ts.Fatalf("%d requests hold %q, want %s: %q", n, text, args[0], heat.requests)
 	}
 }
