@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/cfn-agent/cfn-agent/watch/rules"
+)
+
+// block is the text in README.md between a line of backquotes with a language
+// and the next one, that begins with some words.
+func block(t *testing.T, language, begin string) string {
+	t.Helper()
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(data), "\n```"+language+"\n"+begin)
+	text, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatalf("README.md has no %s that begins with %s", language, begin)
+	}
+	return begin + text
+}
+
+func TestConfigurationInREADMEIsTheDefault(t *testing.T) {
+	text := block(t, "ini", "[server]")
+	got, err := parseConfig("README.md", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := parseConfig("README.md", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.alarms.asked = got.alarms.asked // it is named
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("README.md says %+v\nthe defaults are %+v", got, want)
+	}
+	for section, keys := range got.sections() {
+		for key := range keys {
+			if !strings.Contains(text, "\n"+key+" =") {
+				t.Errorf("README.md lacks %s of [%s]", key, section)
+			}
+		}
+	}
+}
+
+func TestRuleInREADMEIsOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(path, []byte(block(t, "yaml", "web-Heartbeat:")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := rules.Load(rules.Options{Execs: []string{"restart-web"}}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Rules) != 1 || set.Rules[0].Alarm.Silence().String() != "2m15s" {
+		t.Errorf("README.md's rule is %+v, want one with a silence of 135 s", set.Rules)
+	}
+}
