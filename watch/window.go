@@ -89,7 +89,7 @@ func (w *window) add(at uint32, s Stat) {
 		b.value = s.Sum
 	default:
 		w.sets = append(w.sets, s)
-		b.set = int32(len(w.sets))
+		b.set, b.value = int32(len(w.sets)), 0
 	}
 }
 

@@ -1,0 +1,147 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// fed lists the alarms that a sample reaches.
+func (b *bench) fed(c Caller, s Sample) []string {
+	s.Count = 1
+	before := map[string]time.Time{}
+	b.now = b.now.Add(time.Second)
+	for _, v := range b.e.Alarms(b.now, op, AlarmQuery{}) {
+		before[v.Name] = v.Arrived
+	}
+	b.e.Put(b.now, c, []Sample{s})
+	var names []string
+	for _, v := range b.e.Alarms(b.now, op, AlarmQuery{}) {
+		if !v.Arrived.Equal(before[v.Name]) {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+func TestRouting(t *testing.T) {
+	b := newBench(t, Options{})
+	define := func(name string, match Match, unit string, dimensions ...Dimension) {
+		a := heartbeat(name)
+		a.Match, a.Unit, a.Dimensions, a.Stack = match, unit, dimensions, AnyStack
+		b.define(a)
+	}
+	i1, i2, zone := Dimension{"InstanceId", "1"}, Dimension{"InstanceId", "2"}, Dimension{"Zone", "z"}
+	define("named", MatchExact, "")
+	define("exact", MatchExact, "", i1)
+	define("exact-both", MatchExact, "", zone, i1)
+	define("subset", MatchSubset, "", i1)
+	define("subset-both", MatchSubset, "", i1, zone)
+	define("subset-other", MatchSubset, "", i2)
+	define("subset-unit", MatchSubset, "Count", i1)
+	f := func(name string, s Sample, want ...string) {
+		t.Helper()
+		if s.Namespace == "" {
+			s.Namespace = "system/linux"
+		}
+		if s.Metric == "" {
+			s.Metric = "Heartbeat"
+		}
+		if got := b.fed(guest, s); !slices.Equal(got, want) {
+			t.Errorf("%s: fed %q, want %q", name, got, want)
+		}
+	}
+	f("one dimension", Sample{Dimensions: []Dimension{i1}}, "exact", "subset")
+	f("two dimensions", Sample{Dimensions: []Dimension{i1, zone}}, "exact-both", "subset", "subset-both")
+	f("unit", Sample{Dimensions: []Dimension{i1}, Unit: "Count"}, "exact", "subset", "subset-unit")
+	f("no dimensions: a presence alarm is fed by name", Sample{})
+	f("another namespace", Sample{Namespace: "x", Dimensions: []Dimension{i1}})
+	f("another metric", Sample{Metric: "CPU", Dimensions: []Dimension{i1}})
+	f("by name, whatever the namespace and dimensions", Sample{Namespace: "x", Alarm: "subset-other", Dimensions: []Dimension{i1}}, "subset-other")
+	f("by name, of another metric", Sample{Metric: "CPU", Alarm: "named"})
+	f("by name, of another unit", Sample{Alarm: "subset-unit", Unit: "Bytes"})
+	f("unknown name", Sample{Alarm: "nobody", Dimensions: []Dimension{i1}})
+
+	if err := b.e.Delete(t.Context(), b.now, member, []string{"subset", "exact"}); err != nil {
+		t.Fatal(err)
+	}
+	f("deleted", Sample{Dimensions: []Dimension{i1}})
+	f("others are left", Sample{Dimensions: []Dimension{i1, zone}}, "exact-both", "subset-both")
+}
+
+// Old Heat looked alarms up by their bare names over all projects, and any
+// stack's user could feed any alarm.
+func TestGuestsFeedAlarmsOfTheirStackAlone(t *testing.T) {
+	b := newBench(t, Options{})
+	id := "0d9c9e16-6b5a-4e6f-9d4b-2a1b3c4d5e6f"
+	for name, stack := range map[string][2]string{"web": {"web"}, "db": {"db"}, "any": {AnyStack}, "none": {}, "imported": {"web-2", id}} {
+		a := heartbeat(name)
+		a.Stack, a.StackID = stack[0], stack[1]
+		b.define(a)
+	}
+	names := []string{"any", "db", "imported", "none", "web"}
+	f := func(c Caller, want ...string) {
+		t.Helper()
+		c.Role = Guest
+		var got []string
+		for _, name := range names {
+			got = append(got, b.fed(c, Sample{Metric: "Heartbeat", Alarm: name})...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("a guest of stack %q of project %q feeds %q, want %q", c.Stack, c.Project, got, want)
+		}
+	}
+	f(Caller{Access: "1", Project: "p", Stack: "web"}, "any", "web")
+	f(Caller{Access: "2", Project: "p", Stack: "db"}, "any", "db")
+	f(Caller{Access: "3", Project: "p", Stack: id[:31]}, "any", "imported")
+	f(Caller{Access: "4", Project: "p"}, names...)
+	f(Caller{Access: "5", Project: "q", Stack: "web"})
+	f(Caller{Access: "6", Project: "q"})
+
+	routes := b.e.Misroutes()
+	if len(routes) != 9 {
+		t.Fatalf("%d misroutes, want 9: %+v", len(routes), routes)
+	}
+	i := slices.IndexFunc(routes, func(m Misroute) bool { return m.Stack == "web" && m.Alarm == "db" })
+	if i < 0 || routes[i].Guests != 1 || routes[i].Pushes != 1 || routes[i].Project != "p" {
+		t.Errorf("misroutes %+v, want one of stack web to db", routes)
+	}
+	if n := b.e.Counts().Misrouted; n != 9 {
+		t.Errorf("%d misrouted, want 9", n)
+	}
+}
+
+// A foreign alarm is as an unknown one, to every command.
+func TestForeignIsUnknown(t *testing.T) {
+	b := newBench(t, Options{})
+	b.define(heartbeat("h"))
+	other := Caller{Access: "X", Project: "q", Role: Member}
+	for _, name := range []string{"h", "nobody"} {
+		for command, err := range map[string]error{
+			"Delete":        b.e.Delete(t.Context(), b.now, other, []string{name}),
+			"SetState":      b.e.SetState(t.Context(), b.now, other, name, OK, "", nil),
+			"EnableActions": b.e.EnableActions(t.Context(), b.now, other, []string{name}, false),
+		} {
+			if !errors.Is(err, ErrNotFound) || err.Error() != fmt.Sprintf("no such alarm: %s", name) {
+				t.Errorf("%s of %s: %v, want ErrNotFound", command, name, err)
+			}
+		}
+	}
+	if views := b.e.Alarms(b.now, other, AlarmQuery{Project: "p"}); len(views) != 0 {
+		t.Errorf("sees %d alarms of another project", len(views))
+	}
+	if _, _, err := b.e.Events(t.Context(), other, EventQuery{Project: "p"}); err != nil {
+		t.Error(err)
+	}
+	if _, ok := b.e.View(b.now, "p", "h"); !ok {
+		t.Error("the alarm is gone")
+	}
+	if err := b.e.Delete(t.Context(), b.now, member, []string{"h", "nobody"}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("Delete of one and an unknown one: %v", err)
+	}
+	if _, ok := b.e.View(b.now, "p", "h"); !ok {
+		t.Error("the alarm is gone, though nothing was to be deleted")
+	}
+}
