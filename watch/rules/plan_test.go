@@ -102,10 +102,15 @@ func TestReloadKeepsWhatRulesDoNotSay(t *testing.T) {
 	if err := s.e.EnableActions(t.Context(), s.now, member, []string{"web-Heartbeat"}, false); err != nil {
 		t.Fatal(err)
 	}
+	tagged := s.alarm("web-Heartbeat").Alarm
+	tagged.Tags = map[string]string{"owner": "ops"}
+	if _, err := s.e.Define(t.Context(), s.now, watch.Caller{Project: "p1", Role: watch.Operator}, tagged); err != nil {
+		t.Fatal(err)
+	}
 	s.apply(heartbeat, "", "")
 	s.apply(heartbeat+"  Range: 3\n", "web-Heartbeat", "")
-	if s.alarm("web-Heartbeat").ActionsEnabled {
-		t.Error("a reload switched actions on that were switched off")
+	if got := s.alarm("web-Heartbeat"); got.ActionsEnabled || got.Tags["owner"] != "ops" {
+		t.Errorf("a reload switched actions on (%t) that were switched off, or took tags away (%v)", got.ActionsEnabled, got.Tags)
 	}
 	s.apply(heartbeat+"  Range: 3\n  ActionsEnabled: true\n", "web-Heartbeat", "")
 	if !s.alarm("web-Heartbeat").ActionsEnabled {

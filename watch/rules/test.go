@@ -148,17 +148,6 @@ func (r *run) meddle(st step) error {
 	return nil
 }
 
-// due says whether a push that begins at a time is made at another.
-func (p *push) due(begin, now time.Duration) bool {
-	switch {
-	case p == nil || now < begin:
-		return false
-	case p.every == 0:
-		return now == begin
-	}
-	return now <= p.until && (now-begin)%p.every == 0
-}
-
 func (r *run) push(st step) {
 	if r.stopped {
 		return

@@ -82,11 +82,11 @@ func batchOf(a watch.Alarm, n int64) watch.Batch {
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	var acknowledged []string
-	for round := range 24 {
+	for round := range 15 {
 		acknowledged = append(acknowledged, runAndKill(t, path, round%3 == 0)...)
 		checkAfterKill(t, path, round, acknowledged)
 	}
-	if len(acknowledged) < 16 {
+	if len(acknowledged) < 10 {
 		t.Errorf("only %d writes were acknowledged: the test shows little", len(acknowledged))
 	}
 }
