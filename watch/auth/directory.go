@@ -186,9 +186,12 @@ func (d *directory) single(ctx context.Context) error {
 // on until it is stale. Guests never wait, listings look at them.
 func (d *directory) fresh(ctx context.Context, e *entry) (*entry, error) {
 	check := func(ctx context.Context) (*entry, error) { return d.check(ctx, e) }
-	name, age := "holder "+e.key.Access, time.Since(e.checked)
+	name, age, due := "holder "+e.key.Access, time.Since(e.checked), d.options.Cache*4/5
+	if e.refusal != nil {
+		due = min(due, absentFor)
+	}
 	switch {
-	case e.listed, age < d.options.Cache*4/5:
+	case e.listed, age < due:
 		return e, nil
 	case age > d.options.Stale:
 		return share(ctx, &d.flights, name, check)

@@ -91,19 +91,52 @@ func TestRolesInLookup(t *testing.T) {
 
 // A stack's user must be one in its project, and its project be one of a stack.
 func TestStackUserNeedsItsRole(t *testing.T) {
-	for name, edit := range map[string][3]string{
-		"no role in the project": {"role_assignments", guestProject, "another"},
-		"no project of a stack":  {"projects", owner + "-1111", owner + "_1111"},
-		"user disabled":          {"users", `"enabled": true`, `"enabled": false`},
-		"project disabled":       {"projects", `"enabled": true`, `"enabled": false`},
-		"domain disabled":        {"domains", `"enabled": true`, `"enabled": false`},
+	for name, edits := range map[string][][3]string{
+		"no role in the project": {{"role_assignments", guestProject, "another"}, {"roles-guest", "heat_stack_user", "member"}},
+		"no project of a stack":  {{"projects", owner + "-1111", owner + "_1111"}, {"project-guest", owner + "-1111", owner + "_1111"}},
+		"user disabled":          {{"users", `"enabled": true`, `"enabled": false`}},
+		"project disabled":       {{"projects", `"enabled": true`, `"enabled": false`}},
+		"domain disabled":        {{"domains", `"enabled": true`, `"enabled": false`}},
 	} {
 		tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
-			x.replace(edit[0], edit[1], edit[2])
+			for _, e := range edits {
+				x.replace(e[0], e[1], e[2])
+			}
 			x.start()
 			x.atOnce(name, guestKey, guestSecret, nobody, AccessDenied)
 		})
 	}
+}
+
+// Heat makes a user, its role and its key one after the other, and a listing
+// may run meanwhile: what it lacks is looked at when the guest pushes.
+func TestListingOfHalfAStack(t *testing.T) {
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.replace("role_assignments", guestProject, "another")
+		x.start()
+		x.atOnce("a guest whose role was not listed yet", guestKey, guestSecret, guest, "")
+	})
+}
+
+// A user who is not to be found, or has no role yet, is looked at again soon.
+func TestRefusalIsShort(t *testing.T) {
+	try(t, true, func(x trial) {
+		x.set(func(k *keystone) { k.absent["user-member"] = true })
+		x.wants("a user who is not there", memberKey, memberSecret, nobody, AccessDenied)
+		x.set(func(k *keystone) { k.absent["user-member"] = false })
+		before := x.count("")
+		for range 29 {
+			time.Sleep(time.Second)
+			x.atOnce("less than half a minute later", memberKey, memberSecret, nobody, AccessDenied)
+		}
+		if got := x.count("") - before; got != 0 {
+			x.Errorf("%d calls, want none", got)
+		}
+		time.Sleep(2 * time.Second)
+		x.atOnce("for the last time", memberKey, memberSecret, nobody, AccessDenied)
+		time.Sleep(time.Second)
+		x.atOnce("when it has been looked at", memberKey, memberSecret, member, "")
+	})
 }
 
 func TestStackDomainByID(t *testing.T) {

@@ -160,24 +160,28 @@ func (d *directory) refresh(ctx context.Context) error {
 	return nil
 }
 
-// check is e with its holder, if both its user and project are of the domain
-// of stacks: else it stays as it is.
+// check is e with its holder, where the listing says that it is a guest or
+// disabled. What it does not say of the domain of stacks may have been made
+// while it ran: then the next push has it looked at.
 func (l *listing) check(e *entry, stackDomain string) *entry {
 	u, isUser := l.users[e.user]
 	p, isProject := l.projects[e.project]
 	if !isUser || !isProject {
 		return e
 	}
-	var refusal error
-	if !u.Enabled || !p.Enabled || !l.domains[p.DomainID].Enabled {
-		refusal = denied("the key's user or project is disabled")
-	}
 	h := holder{project: p.ID, projectName: p.Name, domain: p.DomainID}
 	if l.stackUsers[[2]string{e.user, e.project}] {
 		h.roles = []string{stackUser}
 	}
+	off := !u.Enabled || !p.Enabled || !l.domains[p.DomainID].Enabled
+	var refusal error
+	if off {
+		refusal = denied("the key's user or project is disabled")
+	}
 	e = e.held(l.began, h, stackDomain, l.domains[p.DomainID].Name, refusal)
-	e.listed = true
+	if e.listed = off || e.refusal == nil; !e.listed {
+		e.checked = time.Time{}
+	}
 	return e
 }
 

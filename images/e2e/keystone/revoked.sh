@@ -1,0 +1,26 @@
+# shellcheck shell=bash disable=SC2154
+# A key that Keystone knows no more, or whose user or role is no more, is refused after the cache time.
+
+server yes
+call owner "$(define web-beat "$web_stack")"
+person leaver demo member
+keys leaver demo
+person fired demo member
+keys fired demo
+person demoted demo member
+keys demoted demo
+guest_of gone
+for who in leaver fired demoted gone; do
+  gets "$who pushes" $who "$(push web-beat)" 200
+done
+( # shellcheck source=/dev/null
+  . "$OPENSTACK_DIR/admin.sh" && /usr/bin/openstack ec2 credentials delete --user "$run-leaver" "$leaver_access")
+refused_within "a deleted key is refused" leaver $cache InvalidClientTokenId
+admin user set --disable "$run-fired"
+refused_within "a disabled user is refused" fired $cache AccessDenied
+admin role remove --user "$run-demoted" --project demo member
+refused_within "a user without a role is refused" demoted $cache AccessDenied
+stack delete "$run-gone" >/dev/null
+rm "$work/gone.vars"
+refused_within "the guest of a deleted stack is refused" gone $cache InvalidClientTokenId
+gets "another guest goes on" web "$(push web-beat)" 200
