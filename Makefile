@@ -16,7 +16,7 @@ CC_FOUND = $(shell command -v $(CC))
 # A Go that is too old says so itself; one that is not there cannot.
 $(if $(shell command -v go),,$(error Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install))
 
-.PHONY: build demo test test-system lint fuzz bench deps e2e-heat e2e-ha both clean
+.PHONY: build demo test test-system lint fuzz bench deps e2e-heat e2e-ha e2e-keystone both clean
 build: ; go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/cfn-agent ./cmd/cfn-agent
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cfn-watch ./cmd/cfn-watch
 both: ; for arch in amd64 arm64; do GOARCH=$$arch go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-agent ./cmd/cfn-agent && GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-watch ./cmd/cfn-watch || exit; done
@@ -29,4 +29,5 @@ bench: build ; images/e2e/bench.sh
 deps: ; images/e2e/deps.sh
 e2e-heat: build ; images/e2e/heat.sh
 e2e-ha: build ; images/e2e/ha.sh
+e2e-keystone: build ; images/e2e/keystone.sh
 clean: ; rm -rf bin

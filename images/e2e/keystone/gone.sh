@@ -22,8 +22,7 @@ server yes
 call owner "$(define web-beat "$web_stack")"
 gets "before: a guest" web "$(push web-beat)" 200
 gets "before: a stranger's key is read" stranger "$(push web-beat)" 200
-person late demo member
-keys late demo
+person late:demo:member
 signal_keystone STOP
 end=$((SECONDS + 2 * cache)) slow=0
 while [ $SECONDS -lt $end ]; do

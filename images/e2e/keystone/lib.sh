@@ -5,30 +5,13 @@ cache=15 # seconds that the server may go on with what it read
 url=http://127.0.0.1:18003/v1/
 metrics=http://127.0.0.1:19303/metrics
 
-admin() { ( # shellcheck source=/dev/null
-  . "$OPENSTACK_DIR/admin.sh" && /usr/bin/openstack "$@"); }
-# again COMMAND...: until it succeeds: a Keystone of two processes may not see at once what the other made
-again() {
-  local n
-  for n in 1 2 3 4; do "$@" && return; sleep 1; done
-  "$@"
-}
-made=() # what to delete at the end, as arguments of openstack
-
-# person NAME PROJECT ROLE...: a user of domain default with roles in a project
+people() { ( # shellcheck source=/dev/null
+  . "$OPENSTACK_DIR/admin.sh" && "$here/keystone/people" "$run" "$@"); }
+# person NAME:PROJECT:ROLE...: make such users; it sets NAME_access and NAME_secret
 person() {
-  local name=$run-$1 project=$2 role
-  shift 2
-  admin user create --domain default --password test-only "$name" >/dev/null
-  made+=("user delete $name")
-  for role; do again admin role add --user "$name" --project "$project" "$role"; done
-}
-# keys NAME PROJECT: make an EC2 credential; it sets NAME_access and NAME_secret
-keys() {
-  local pair
-  pair=$(again admin ec2 credentials create --user "$run-$1" --project "$2" -f json)
-  printf -v "$1_access" %s "$(jq -r .access <<<"$pair")"
-  printf -v "$1_secret" %s "$(jq -r .secret <<<"$pair")"
+  people make "$@" >"$work/people.vars"
+  # shellcheck source=/dev/null
+  . "$work/people.vars"
 }
 # guest_of NAME: make a stack; it sets NAME_access, NAME_secret, NAME_stack
 guest_of() {
@@ -41,23 +24,11 @@ guest_of() {
 # prepare: two stacks of project demo, their owner, a reader, somebody of another project, and the server's logins
 prepare() {
   echo "# users, projects and stacks"
-  admin project create --domain default "$run-other" >/dev/null
-  made+=("project delete $run-other")
-  person owner demo member
-  person watcher demo reader
-  person stranger "$run-other" member
-  person reader service reader
-  again admin role add --user "$run-reader" --system all reader
-  person service service service
-  keys owner demo
-  keys watcher demo
-  keys stranger "$run-other"
+  person owner:demo:member watcher:demo:reader stranger:other:member reader:service:reader,system-reader service:service:service
   guest_of web
   guest_of db
   local pair
-  pair=$( # shellcheck source=/dev/null
-    . "$OPENSTACK_DIR/env.sh"
-    OS_USERNAME=$run-service OS_PROJECT_NAME=service /usr/bin/openstack application credential create watch --role service -f json)
+  pair=$(people application service)
   (umask 077 && cat >"$work/clouds.yaml") <<END
 clouds:
   reader:
@@ -148,15 +119,12 @@ no_secrets() {
   is "no secret is in the server's log" "$(grep -cF -f "$work/secrets" "$work/log")" 0
 }
 cleanup() {
-  local m name
+  local name
   [ -z "$server" ] || kill "$server" || true
   for name in web db; do
     [ ! -s "$work/$name.vars" ] || stack delete "$run-$name" >/dev/null 2>&1 &
   done
-  for m in "${made[@]}"; do
-    # shellcheck disable=SC2086
-    admin $m || true
-  done
+  people unmake || true
   wait
   [ -z "${KEEP:-}" ] || cp "$work/log" "/tmp/$run.log"
   rm -rf "$work"

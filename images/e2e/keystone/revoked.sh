@@ -3,22 +3,16 @@
 
 server yes
 call owner "$(define web-beat "$web_stack")"
-person leaver demo member
-keys leaver demo
-person fired demo member
-keys fired demo
-person demoted demo member
-keys demoted demo
+person leaver:demo:member fired:demo:member demoted:demo:member
 guest_of gone
 for who in leaver fired demoted gone; do
   gets "$who pushes" $who "$(push web-beat)" 200
 done
-( # shellcheck source=/dev/null
-  . "$OPENSTACK_DIR/admin.sh" && /usr/bin/openstack ec2 credentials delete --user "$run-leaver" "$leaver_access")
+people delete-key leaver
 refused_within "a deleted key is refused" leaver $cache InvalidClientTokenId
-admin user set --disable "$run-fired"
+people disable fired
 refused_within "a disabled user is refused" fired $cache AccessDenied
-admin role remove --user "$run-demoted" --project demo member
+people demote demoted
 refused_within "a user without a role is refused" demoted $cache AccessDenied
 stack delete "$run-gone" >/dev/null
 rm "$work/gone.vars"
