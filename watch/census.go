@@ -79,13 +79,27 @@ func (e *Engine) LeaveOut(id int64, out bool) {
 	overdue := en.overdue
 	e.setOverdue(en, false)
 	if out {
-		e.alive(en, -1)
+		e.recount(en, -1)
 	}
 	en.leftOut = out
 	if !out {
-		e.alive(en, 1)
+		e.recount(en, 1)
 	}
 	e.setOverdue(en, overdue)
+}
+
+// recount is alive for a guest that was there before: a count of overdue
+// guests that goes on is of it too.
+func (e *Engine) recount(en *entry, by int) {
+	e.alive(en, by)
+	if !en.rule.presence || !en.beats.fed || en.leftOut {
+		return
+	}
+	for _, s := range []*storms{&e.storms, &en.project.storms} {
+		if s.overdue > 0 {
+			s.before += by
+		}
+	}
 }
 
 // overdueAt is when a guest falls overdue if nothing more arrives.

@@ -93,9 +93,19 @@ func (l *lookout) ask(ctx context.Context, r *Row) (Reply, error) {
 		return l.message(c, n), nil
 	}
 	for _, gate := range l.gates(c) {
-		if reply, err := gate(ctx); err != nil || reply.Verdict != Pass {
+		reply, err := gate(ctx)
+		if err != nil {
 			return reply, err
 		}
+		if reply.Verdict == Pass {
+			continue
+		}
+		// What is held and no longer wanted would be refused in the end: it is
+		// at once, so that what is held is what would be done.
+		if late := l.wanted(c); reply.Verdict == Hold && late.Verdict == Refuse {
+			return late, nil
+		}
+		return reply, nil
 	}
 	return Reply{}, nil
 }

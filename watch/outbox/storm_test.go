@@ -1,14 +1,17 @@
 package outbox_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,8 +32,13 @@ type cloud struct {
 	outbox *Outbox
 	gates  Gates
 	stop   func()
+	kill   func()       // as kill -9
+	post   *Post        // sends messages; nil: nothing does
+	full   *atomic.Bool // says that the disk is; nil: it never is
+	random *rand.Rand   // lets commands fail; nil: they do not
 
-	mu       sync.Mutex // of what follows
+	mu       sync.Mutex    // of what follows
+	down     *watch.Engine // that takes no pushes any more
 	guests   []*guest
 	restarts []restart
 }
@@ -41,74 +49,145 @@ type guest struct {
 	up, cut       bool
 	sick          bool // a restart does not help
 	next          time.Time
-	since         time.Time // when it last stopped pushing
+	heard         time.Time // when its last push arrived
+	reachable     time.Time // since when it is up and not cut off; zero: it is not
 }
 
+// A restart is one that was begun.
 type restart struct {
-	guest string
-	at    time.Time
-	alive bool // it pushed all along
+	guest, key string
+	at, heard  time.Time
+	reachable  time.Duration
 }
 
 // serve starts the server over the store.
 func (c *cloud) serve() {
 	c.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	c.engine = watch.New(watch.Options{Store: c.store, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) }})
-	if err := c.engine.Start(context.Background(), time.Now()); err != nil {
-		c.t.Fatal(err)
-	}
+	st := session{memory: c.store, dead: new(atomic.Bool), full: cmp.Or(c.full, new(atomic.Bool))}
+	engine := watch.New(watch.Options{Store: st, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) }})
 	commands := &Commands{Dir: filepath.Join(c.dir, "exec"), Run: c.run,
 		ByName: map[string]Command{"restart": {Argv: []string{"restart"}, Timeout: time.Minute}}}
+	actions := map[Kind]Action{Exec: commands}
+	if c.post != nil {
+		actions[Webhook] = c.post
+	}
 	c.outbox = New(Options{
-		Store: c.store, Engine: c.engine, Owner: "test", Log: quiet, Gates: c.gates,
-		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: map[Kind]Action{Exec: commands},
+		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Gates: c.gates,
+		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: actions,
 	})
+	if err := engine.Start(context.Background(), time.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.engine = engine
+	c.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { c.engine.Run(ctx) })
+	running.Go(func() { engine.Run(ctx) })
 	running.Go(func() {
 		if err := c.outbox.Run(ctx); err != nil {
 			c.t.Error(err)
 		}
 	})
 	c.stop = func() {
+		c.hangUp()
 		cancel()
 		running.Wait()
 	}
+	c.kill = func() {
+		st.dead.Store(true)
+		c.stop()
+	}
 }
 
-// run is what a restart of a guest does.
-func (c *cloud) run(_ context.Context, cmd sys.Cmd) (sys.Result, error) {
-	var name string
-	for _, v := range cmd.Env {
-		if alarm, ok := strings.CutPrefix(v, "CFNWATCH_ALARM="); ok {
-			name = alarm
-		}
-	}
+// hangUp has pushes get lost.
+func (c *cloud) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, g := range c.guests {
-		if g.name == name {
-			c.restarts = append(c.restarts, restart{name, time.Now(), g.up && !g.cut})
-			g.up = !g.sick
-			g.next = time.Now().Add(20 * time.Second)
+	c.down = c.engine
+}
+
+// run is what a restart of a guest does, now and then not as it should.
+func (c *cloud) run(ctx context.Context, cmd sys.Cmd) (sys.Result, error) {
+	vars := map[string]string{}
+	for _, v := range cmd.Env {
+		name, value, _ := strings.Cut(v, "=")
+		vars[name] = value
+	}
+	fate := c.restart(vars["CFNWATCH_ALARM"], vars["CFNWATCH_KEY"])
+	switch fate {
+	case 0:
+		return sys.Result{Status: 1}, nil
+	case 1:
+		select {
+		case <-ctx.Done():
+			return sys.Result{}, context.Cause(ctx)
+		case <-time.After(cmd.Timeout):
+			return sys.Result{}, sys.ErrTimeout
 		}
 	}
 	return sys.Result{}, nil
 }
 
+// restart brings a guest back and says what comes of the command.
+func (c *cloud) restart(name, key string) (fate int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fate = 9
+	if c.random != nil {
+		fate = c.random.IntN(8)
+	}
+	for _, g := range c.guests {
+		if g.name != name {
+			continue
+		}
+		r := restart{guest: name, key: key, at: time.Now(), heard: g.heard}
+		if !g.reachable.IsZero() {
+			r.reachable = time.Since(g.reachable)
+		}
+		c.restarts = append(c.restarts, r)
+		if fate != 0 {
+			g.up = !g.sick
+			g.next = time.Now().Add(20 * time.Second)
+		}
+		g.settle()
+	}
+	return fate
+}
+
+// settle notes since when a guest can be heard.
+func (g *guest) settle() {
+	switch reachable := g.up && !g.cut; {
+	case !reachable:
+		g.reachable = time.Time{}
+	case g.reachable.IsZero():
+		g.reachable = time.Now()
+		g.next = later(g.next, time.Now())
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // add defines the alarms of guests that come up now, spread over a minute.
-func (c *cloud) add(project string, n int) {
+func (c *cloud) add(project string, n int, messages ...string) {
 	c.t.Helper()
 	for i := range n {
 		g := &guest{project: project, name: fmt.Sprintf("%s-%04d", project, i), up: true}
 		g.next = time.Now().Add(time.Duration(i) * time.Minute / time.Duration(n))
+		g.settle()
+		c.mu.Lock()
 		c.guests = append(c.guests, g)
+		c.mu.Unlock()
 		_, err := c.engine.Define(context.Background(), time.Now(), rules, watch.Alarm{
 			Project: project, Name: g.name, Namespace: "system/linux", Metric: "Heartbeat", Statistic: watch.SampleCount,
 			Period: time.Minute, Periods: 1, Threshold: 1, Comparison: watch.Less, Missing: watch.MissingBreaching,
-			ActionsEnabled: true, OnAlarm: []string{"cfnwatch:exec:restart"}, Origin: watch.FromRules,
+			ActionsEnabled: true, OnAlarm: append(messages, "cfnwatch:exec:restart"), OnOK: messages, Origin: watch.FromRules,
 		})
 		if err != nil {
 			c.t.Fatal(err)
@@ -133,7 +212,8 @@ func (c *cloud) push(now time.Time) {
 			continue
 		}
 		g.next = g.next.Add(time.Minute)
-		if !g.cut {
+		if !g.cut && c.down != c.engine {
+			g.heard = now
 			c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project},
 				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
 		}
@@ -179,6 +259,7 @@ func (c *cloud) each(guests []*guest, f func(g *guest)) {
 	defer c.mu.Unlock()
 	for _, g := range guests {
 		f(g)
+		g.settle()
 	}
 }
 
