@@ -100,9 +100,9 @@ func (l *lookout) ask(ctx context.Context, r *Row) (Reply, error) {
 		if reply.Verdict == Pass {
 			continue
 		}
-		// What is held and no longer wanted would be refused in the end: it is
-		// at once, so that what is held is what would be done.
-		if late := l.wanted(c); reply.Verdict == Hold && late.Verdict == Refuse {
+		// What is held though its alarm has changed would be refused in the end:
+		// it is at once, so that what is held is what would be done.
+		if late := l.outdated(c); reply.Verdict == Hold && late.Verdict == Refuse {
 			return late, nil
 		}
 		return reply, nil
@@ -123,7 +123,11 @@ func (l *lookout) gates(c candidate) []func(context.Context) (Reply, error) {
 			if l.o.Witness == nil {
 				return Reply{}, nil
 			}
-			return l.o.Witness(ctx, gate, *c.Row, c.view)
+			reply, err := l.o.Witness(ctx, gate, *c.Row, c.view)
+			if err != nil {
+				return Reply{Gate: gate, Verdict: Hold, Cause: "the cloud cannot be asked", Detail: err.Error()}, nil
+			}
+			return reply, nil
 		}
 	}
 	return []func(context.Context) (Reply, error){
@@ -240,8 +244,17 @@ func (l *lookout) settled(done Row, c candidate) time.Time {
 	return done.Began.Add(l.o.Gates.BootGrace + sight)
 }
 
-// wanted is g7: the state that wanted the action is still the alarm's.
+// wanted is g7: the state that wanted the action is still the alarm's, and what
+// it says still so.
 func (l *lookout) wanted(c candidate) Reply {
+	if reply := l.outdated(c); reply.Verdict != Pass || c.Trial || !c.ofSilence() || c.view.Silent {
+		return reply
+	}
+	return Reply{Gate: "g7", Verdict: Refuse, Cause: "the guest is heard again"}
+}
+
+// outdated is the part of g7 that needs nothing but the alarm's number.
+func (l *lookout) outdated(c candidate) Reply {
 	no := func(cause string, tell bool) Reply {
 		return Reply{Gate: "g7", Verdict: Refuse, Cause: cause, Tell: tell}
 	}
@@ -256,8 +269,6 @@ func (l *lookout) wanted(c candidate) Reply {
 		return no(fmt.Sprintf("the alarm is no longer in that %s", c.To), false)
 	case c.view.Revision != c.Revision:
 		return no("the alarm's definition was changed", c.view.State == watch.Firing)
-	case c.ofSilence() && !c.view.Silent:
-		return no("the guest is heard again", false)
 	}
 	return Reply{}
 }

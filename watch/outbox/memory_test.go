@@ -203,7 +203,7 @@ func (m *memory) Tally(_ context.Context, q TallyQuery) (Tally, error) {
 		if r.Status.InFlight() {
 			t.InFlight++
 		}
-		if !r.Forgiven && !r.Began.IsZero() && !r.Began.Before(q.Since) {
+		if (q.Object == "" || !r.Forgiven) && !r.Began.IsZero() && !r.Began.Before(q.Since) {
 			if t.Begun++; t.Oldest.IsZero() || r.Began.Before(t.Oldest) {
 				t.Oldest = r.Began
 			}

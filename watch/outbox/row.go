@@ -52,7 +52,7 @@ type Row struct {
 	Next   time.Time // not looked at before
 	Claim  string    // who works on it; empty: nobody
 	Lease  time.Time // when the claim ends by itself
-	Began  time.Time // when it was first acting; zero: never
+	Began  time.Time // when it was last acting, a message first; zero: never
 
 	Gate  string    // that holds or refused it: g1 to g10; empty: none
 	Why   string    // for people: what Gate or the last failure said

@@ -76,7 +76,7 @@ type TallyQuery struct {
 
 // A Tally is how many rough actions there were.
 type Tally struct {
-	Begun    int       // since the query's time, forgiven ones left out
+	Begun    int       // since the query's time; of an Object without those that are forgiven
 	Oldest   time.Time // when the first of them began
 	InFlight int       // acting, acted or verifying now, whenever they began
 }

@@ -32,7 +32,9 @@ type cloud struct {
 	outbox *Outbox
 	gates  Gates
 	stop   func()
-	kill   func()       // as kill -9
+	kill   func() // as kill -9
+	tweak  func(*Options)
+	stack  string       // of the alarms of add
 	post   *Post        // sends messages; nil: nothing does
 	full   *atomic.Bool // says that the disk is; nil: it never is
 	random *rand.Rand   // lets commands fail; nil: they do not
@@ -72,10 +74,14 @@ func (c *cloud) serve() {
 	if c.post != nil {
 		actions[Webhook] = c.post
 	}
-	c.outbox = New(Options{
+	opts := Options{
 		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Gates: c.gates,
 		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: actions,
-	})
+	}
+	if c.tweak != nil {
+		c.tweak(&opts)
+	}
+	c.outbox = New(opts)
 	if err := engine.Start(context.Background(), time.Now()); err != nil {
 		c.t.Fatal(err)
 	}
@@ -187,7 +193,7 @@ func (c *cloud) add(project string, n int, messages ...string) {
 		_, err := c.engine.Define(context.Background(), time.Now(), rules, watch.Alarm{
 			Project: project, Name: g.name, Namespace: "system/linux", Metric: "Heartbeat", Statistic: watch.SampleCount,
 			Period: time.Minute, Periods: 1, Threshold: 1, Comparison: watch.Less, Missing: watch.MissingBreaching,
-			ActionsEnabled: true, OnAlarm: append(messages, "cfnwatch:exec:restart"), OnOK: messages, Origin: watch.FromRules,
+			ActionsEnabled: true, OnAlarm: append(messages, "cfnwatch:exec:restart"), OnOK: messages, Origin: watch.FromRules, Stack: c.stack,
 		})
 		if err != nil {
 			c.t.Fatal(err)
@@ -214,7 +220,7 @@ func (c *cloud) push(now time.Time) {
 		g.next = g.next.Add(time.Minute)
 		if !g.cut && c.down != c.engine {
 			g.heard = now
-			c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project},
+			c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
 				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
 		}
 	}
@@ -249,8 +255,8 @@ func (c *cloud) history(q watch.EventQuery) []string {
 func in(t *testing.T, f func(t *testing.T, c *cloud)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCloud(t)
+		defer func() { c.stop() }() // of the server that is there then
 		f(t, c)
-		c.stop()
 	})
 }
 

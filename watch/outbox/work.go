@@ -236,7 +236,7 @@ func (w *work) enter(ctx context.Context) bool {
 		return false
 	}
 	r := w.step(Acting, Answer{})
-	if r.Began.IsZero() {
+	if r.Rough || r.Began.IsZero() {
 		r.Began = now
 	}
 	var events []watch.Event

@@ -55,7 +55,10 @@ func (s *Store) Tally(ctx context.Context, q outbox.TallyQuery) (t outbox.Tally,
 }
 
 func tallyQueries(q outbox.TallyQuery) (begun, flying conditions) {
-	begun.and("began >= ? AND began > 0 AND NOT forgiven", nanos(q.Since))
+	begun.and("began >= ? AND began > 0", nanos(q.Since))
+	if q.Object != "" { // what is forgiven an object still counts for all
+		begun.and("NOT forgiven")
+	}
 	flying.and("stage = 0")
 	for _, which := range []*conditions{&begun, &flying} {
 		which.and("rough")
