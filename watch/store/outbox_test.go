@@ -224,7 +224,8 @@ func TestTally(t *testing.T) {
 	if n, err := s.Forgive(t.Context(), "a", watch.Event{At: now, Kind: watch.Action}); err != nil || n != 2 {
 		t.Errorf("Forgive = %d, %v, want both rows of a", n, err)
 	}
-	f("what is forgiven counts no more", outbox.TallyQuery{}, outbox.Tally{Begun: 2, Oldest: b.Began, InFlight: 2})
+	f("what is forgiven counts no more of its object", outbox.TallyQuery{Object: "a"}, outbox.Tally{InFlight: 1})
+	f("what is forgiven counts of all", outbox.TallyQuery{}, outbox.Tally{Begun: 4, Oldest: old.Began, InFlight: 2})
 }
 
 // What has not ended is never pruned, however old it is.
