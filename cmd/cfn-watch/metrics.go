@@ -40,7 +40,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descRequests  = desc("requests_total", "Requests, by what became of their signature.", "result")
-	descPushes    = desc("pushes_total", "Pushes that were taken.")
+	descPushes    = desc("pushes_total", "Pushes of known keys, by what became of them.", "result")
 	descSamples   = desc("samples_total", "Samples of those pushes, by where they went; one can count for several.", "result")
 	descMisrouted = desc("misrouted_total", "Samples for alarms that their key may not feed.")
 	descDropped   = desc("series_dropped_total", "Samples that are not kept as metrics, since there are too many.")
@@ -92,7 +92,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		collectKeystone(k, counter, gauge)
 	}
 	c := m.server.engine.Counts()
-	counter(descPushes, float64(c.Pushes))
+	p := &m.server.handler.Counters
+	for result, v := range map[string]int64{
+		"taken": p.Taken.Load(), "refused": p.Refused.Load(), "throttled": p.Throttled.Load(), "overloaded": p.Overloaded.Load(),
+	} {
+		counter(descPushes, float64(v), result)
+	}
 	for result, v := range map[string]uint64{"fed": c.Fed, "no_alarm": c.Unknown, "untimely": c.Untimely} {
 		counter(descSamples, float64(v), result)
 	}

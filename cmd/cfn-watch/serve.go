@@ -64,6 +64,7 @@ type server struct {
 	engine   *watch.Engine
 	outbox   *outbox.Outbox
 	verifier *auth.Verifier
+	handler  *api.Handler
 	keystone *auth.Keystone // nil: none is configured
 	issued   *issuedKeys
 	health   *health
@@ -160,8 +161,8 @@ func (s *server) listen() (err error) {
 func (s *server) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	handler := api.New(s.engine, s.verifier.Verify, api.Options{
-		Log: s.log, May: permit(s.config).Check,
+	s.handler = api.New(s.engine, s.verifier.Verify, api.Options{
+		Log: s.log, May: permit(s.config).Check, Conceal: outbox.Shown,
 		RatePerKey: float64(s.config.limits.ratePerKey), BurstPerKey: s.config.limits.burstPerKey, RatePerProject: float64(s.config.limits.ratePerProject),
 	})
 	desk := &admin.Server{
@@ -171,7 +172,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	servers := map[*http.Server]net.Listener{
-		api.Server(handler): s.guests, desk.HTTP(): s.operators, s.metrics.HTTP(): s.scrapers,
+		api.Server(s.handler): s.guests, desk.HTTP(): s.operators, s.metrics.HTTP(): s.scrapers,
 	}
 	for h, l := range servers {
 		wg.Go(func() {
