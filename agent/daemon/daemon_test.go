@@ -307,3 +307,33 @@ func TestReloadRestartsOnlyWhatChanged(t *testing.T) {
 		}
 	})
 }
+
+// What is measured while the server is slow was measured then, and not when
+// the server has time for it.
+func TestDatapointsOfSlowServerHaveTheirTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, "[heartbeat]\ninterval = 5s\n")
+		answer := hangs
+		g.server = func() int { return answer }
+		g.daemon(0, func() {
+			time.Sleep(10 * time.Second)
+			g.do(func() { answer = http.StatusOK })
+			time.Sleep(50 * time.Second)
+		})
+		var times []time.Time
+		for _, p := range g.received {
+			if at, err := time.Parse(time.RFC3339, p.Get("Timestamp")); err == nil {
+				times = append(times, at)
+			}
+		}
+		slices.SortFunc(times, time.Time.Compare)
+		for i := 1; i < len(times); i++ {
+			if gap := times[i].Sub(times[i-1]); gap > 8*time.Second {
+				t.Errorf("%v between two datapoints: %v", gap, times)
+			}
+		}
+		if len(times) < 4 || len(g.received) < 11 {
+			t.Errorf("%d datapoints, with the times %v", len(g.received), times)
+		}
+	})
+}

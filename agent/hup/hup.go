@@ -127,6 +127,7 @@ func (p *Pass) Tell(ctx context.Context, service, result string) error {
 			r.tell(ctx, s, service, result)
 		}
 	}
+	r.note(r.state.save())
 	return errors.Join(r.errs...)
 }
 

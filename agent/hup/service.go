@@ -171,12 +171,29 @@ func (r *run) tell(ctx context.Context, s *subject, name, result string) {
 		if !s.settled {
 			now = Resource{Metadata: s.known}
 		}
-		r.note(r.act(ctx, action{
+		err := r.act(ctx, action{
 			hook: h, trigger: hooks.ServiceRestarted, old: r.state.Values[key(h)], now: valueOf(h.Target, now),
 			extra: []string{"CFN_SERVICE=" + name, "CFN_SERVICE_RESULT=" + result},
-		}))
+		})
+		r.note(err)
 		if ctx.Err() != nil {
 			return
 		}
+		r.told(h, err)
 	}
+}
+
+// told notes how an action for a service went. It is not tried again, since
+// the next pass that finds the service down runs it anyway; a failure for a
+// value, which is, stays the one to be told of.
+func (r *run) told(h hooks.Hook, err error) {
+	st := r.state.Hooks[key(h)]
+	if st.Failures > 0 {
+		return
+	}
+	st.Ran, st.Trigger, st.Error = time.Now(), hooks.ServiceRestarted, ""
+	if err != nil {
+		st.Error = err.Error()
+	}
+	r.state.setHook(key(h), st)
 }

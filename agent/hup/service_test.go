@@ -234,6 +234,18 @@ func TestTellIsForTheResource(t *testing.T) {
 	if got, want := tell(), "service.restarted R httpd limit|service.restarted S httpd limit"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
+	if list, err := Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Event != "service.restarted" || list[0].Failing || list[2].Event != "" {
+		t.Errorf("Status: %+v, %v", list, err)
+	}
+	g.pass.Config.Hooks[1].Action += "; exit 3"
+	if err := g.pass.Tell(t.Context(), "httpd", Limit); err == nil {
+		t.Error("an action failed, and Tell returned no error")
+	}
+	g.wrote()
+	if list, err := Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Failing || !list[1].Failing || !strings.HasSuffix(list[1].Error, "exit status 3") {
+		t.Errorf("Status: %+v, %v", list, err)
+	}
+	g.pass.Config.Hooks[1].Action = told
 	g.pass.Resource = "S"
 	if got, want := tell(), "service.restarted S httpd limit"; got != want || len(g.asked) > 0 {
 		t.Errorf("told %q, want %q, and asked for %q", got, want, g.asked)
