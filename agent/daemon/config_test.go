@@ -144,7 +144,9 @@ func TestExampleOfReadmeIsRight(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	examples := strings.Split(string(readme), "```ini\n")[1:]
+	_, section, _ := strings.Cut(string(readme), "## One daemon\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	examples := strings.Split(section, "```ini\n")[1:]
 	for _, e := range examples {
 		text, _, _ := strings.Cut(e, "```")
 		c := load(t, text)
