@@ -35,3 +35,19 @@ func TestMaskHidesASecretAsItIsQuoted(t *testing.T) {
 		t.Errorf("String of no secret = %q", got)
 	}
 }
+
+// What nobody has called a secret may look like one.
+func TestMaskLikely(t *testing.T) {
+	for text, want := range map[string]string{
+		"nothing to hide: 3 of 4":                      "nothing to hide: 3 of 4",
+		"db_password = geheim, port = 1":               "db_password = " + Masked + ", port = 1",
+		`{"Token": "ge\"heim", "a": "b"}`:              `{"Token": ` + Masked + `, "a": "b"}`,
+		"mysql --password=geheim -u root":              "mysql --password=" + Masked + " -u root",
+		"get https://u:geheim@h/p: refused":            "get https://" + Masked + "@h/p: refused",
+		"-----BEGIN PRIVATE KEY-----\nabc\n-----END x": "-----BEGIN PRIVATE KEY-----\n" + Masked + "\n-----END x",
+	} {
+		if got := MaskLikely(text); got != want {
+			t.Errorf("MaskLikely(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
