@@ -78,10 +78,5 @@ func dropForeign(path string, log *slog.Logger) error {
 	if _, err := io.ReadFull(f, header); err != nil || !bytes.Equal(header[18:], []byte{1, 1}) {
 		return nil // what is no database is left to check
 	}
-	const why = "it belongs to the store that the backup replaced"
-	mark := asideMark()
-	return errors.Join(
-		setAside(path, mark, log, why, besides),
-		setAside(path+windowSuffix, mark, log, why, database),
-	)
+	return setAside(path, log, "it belongs to the store that the backup replaced", besides...)
 }

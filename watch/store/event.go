@@ -99,13 +99,16 @@ const (
 		(SELECT min(id) FROM (SELECT id, at FROM event ORDER BY id LIMIT ?1) WHERE at >= ?2),
 		(SELECT max(id) + 1 FROM (SELECT id FROM event ORDER BY id LIMIT ?1)))`
 
+	pruneSuspensions = `DELETE FROM suspension WHERE id IN (SELECT id FROM suspension WHERE until > 0 AND until < ?2 LIMIT ?1)`
+
 	pruneRows = `DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE stage = 2 AND next < ?2 AND born < ?2 LIMIT ?1)`
 )
 
-// Prune deletes what of the history, and of actions that have ended, is older
-// than a time, in steps that are short enough for other writers to wait for.
+// Prune deletes what of the history, and of actions and suspensions that have
+// ended, is older than a time, in steps that are short enough for other
+// writers to wait for.
 func (s *Store) Prune(ctx context.Context, before time.Time) error {
-	for _, q := range []string{pruneEvents, pruneRows} {
+	for _, q := range []string{pruneEvents, pruneRows, pruneSuspensions} {
 		for deleted := int64(pruneStep); deleted == pruneStep; {
 			err := write(ctx, s.writer, func(t *tx) (err error) {
 				deleted, err = t.exec(q, pruneStep, nanos(before))

@@ -61,14 +61,14 @@ func Open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		}
 	}()
 	if o.New {
-		mark := asideMark()
-		for _, base := range []string{path, path + windowSuffix} {
-			if err := setAside(base, mark, o.Log, "a new store was asked for", database); err != nil {
-				return nil, err
-			}
+		if err := setAside(path, o.Log, "a new store was asked for", append([]string{""}, besides...)...); err != nil {
+			return nil, err
 		}
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := setAside(path, o.Log, "the store that it belongs to is gone", besides...); err != nil {
+			return nil, err
+		}
 		if err := create(ctx, path, o.schema); err != nil {
 			return nil, fmt.Errorf("make the store %s: %w", path, err)
 		}
@@ -132,15 +132,16 @@ func create(ctx context.Context, path string, schema fs.FS) error {
 	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
-// What SQLite keeps beside a database, and all files of one.
+// files are those of a database, and besides what belongs to a store beside
+// the file of its name.
 var (
-	besides  = []string{"-wal", "-shm"}
-	database = append([]string{""}, besides...)
+	files   = []string{"", "-wal", "-shm"}
+	besides = []string{"-wal", "-shm", windowSuffix, windowSuffix + "-wal", windowSuffix + "-shm"}
 )
 
 func removeAll(path string) error {
 	var errs []error
-	for _, suffix := range database {
+	for _, suffix := range files {
 		if err := os.Remove(path + suffix); !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -148,10 +149,10 @@ func removeAll(path string) error {
 	return errors.Join(errs...)
 }
 
-func asideMark() string { return ".old-" + time.Now().UTC().Format("20060102T150405.000Z") }
-
-// setAside renames those files of a database that are there.
-func setAside(path, mark string, log *slog.Logger, why string, suffixes []string) error {
+// setAside renames those files that are there, so that they still belong
+// together.
+func setAside(path string, log *slog.Logger, why string, suffixes ...string) error {
+	mark := ".old-" + time.Now().UTC().Format("20060102T150405.000Z")
 	for _, suffix := range suffixes {
 		err := os.Rename(path+suffix, path+mark+suffix)
 		switch {

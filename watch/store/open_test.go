@@ -233,9 +233,35 @@ func TestBackupTakesTheStoresPlace(t *testing.T) {
 		}
 	}
 	for name := range left {
-		if old, err := filepath.Glob(strings.Replace(name, path, path+"*", 1)); err != nil || len(old) == 0 {
+		if old, err := filepath.Glob(strings.Replace(name, path, path+".old-*Z", 1)); err != nil || len(old) == 0 {
 			t.Errorf("%s was not set aside, but lost", name)
 		}
+	}
+}
+
+// A store whose file was taken away leaves no log to be played into the next.
+func TestStoreIsGone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s := opened(t, path)
+	populate(t, s, 10)
+	log := read(t, path+"-wal")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, path+"-wal", log)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), path, Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if got := loadAll(t, s); len(got) != 0 {
+		t.Errorf("the new store has %d alarms of the one that is gone", len(got))
+	}
+	if old, err := filepath.Glob(path + ".old-*"); err != nil || len(old) != 2 {
+		t.Errorf("set aside are %v, %v, want the log and the windows", old, err)
 	}
 }
 

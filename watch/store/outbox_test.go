@@ -272,4 +272,12 @@ func TestSuspensions(t *testing.T) {
 	if events, _, err := s.Events(t.Context(), watch.EventQuery{Kinds: []watch.EventKind{watch.Suspension}}); err != nil || len(events) != 3 {
 		t.Errorf("%d events tell of three commands, %v", len(events), err)
 	}
+	if err := s.Prune(t.Context(), a.Until); err != nil {
+		t.Fatal(err)
+	}
+	f(now, a)
+	if err := s.Prune(t.Context(), a.Until.Add(1)); err != nil {
+		t.Fatal(err)
+	}
+	f(now)
 }

@@ -32,7 +32,7 @@ func openWindows(ctx context.Context, path string, log *slog.Logger) (*sql.DB, e
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := setAside(path, asideMark(), log, "its windows cannot be read: "+err.Error(), database); err != nil {
+		if err := setAside(path, log, "its windows cannot be read: "+err.Error(), files...); err != nil {
 			return nil, err
 		}
 	}
