@@ -13,6 +13,7 @@ type bench struct {
 	begun time.Time
 	now   time.Time     // wall clock
 	set   time.Duration // by which the wall clock was set since the start
+	seen  int           // actions that the test has looked at
 }
 
 var (
