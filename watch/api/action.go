@@ -96,10 +96,10 @@ func (c *call) mayPush() bool {
 		name, _ := c.protocol.action(c.Request, nil)
 		return name == pushAction
 	}
-	if c.name != "" || c.Header.Get("Content-Encoding") == "" {
-		return c.name == pushAction || names(c.body) || names([]byte(c.URL.RawQuery))
+	if c.name != "" {
+		return c.name == pushAction
 	}
-	return true
+	return c.Header.Get("Content-Encoding") != "" || names(c.body) || names([]byte(c.URL.RawQuery))
 }
 
 // names says whether parameters name the push.

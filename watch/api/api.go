@@ -55,8 +55,8 @@ type Handler struct {
 	may     func(watch.Alarm) error
 	conceal func(action string) string
 	rates   *rates
-	pushes  slots // apart from others: those wait for the store
-	others  slots
+	pushes  *slots // apart from others: those wait for the store
+	others  *slots
 	hearing hearing
 }
 
@@ -144,13 +144,40 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (out any, done func(ok b
 	return out, pass.Done, err
 }
 
-// do does what a verified request asks for. A push that is not taken is no
-// datum, and still a sign that its sender lives.
+// do does what a verified request asks for, once there is room to.
 func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
+	slots, push := h.others, c.mayPush()
+	if push {
+		slots = h.pushes
+	}
+	in, crowded := slots.enter(c.caller.Project)
+	if in == nil {
+		if push {
+			h.Counters.Overloaded.Add(1)
+			h.engine.SignOfLife(c.arrived, c.caller.Access)
+		}
+		if push && crowded {
+			h.heard(false)
+		}
+		return nil, overloaded()
+	}
+	defer slots.leave(in)
+	out, err := h.act(c, pass)
+	if push {
+		h.heard(true)
+	}
+	if push && !pass.Replayed {
+		h.count(c, err)
+	}
+	return out, err
+}
+
+// act decodes a request and does it.
+func (h *Handler) act(c *call, pass *auth.Pass) (any, error) {
 	c.throttled = h.rates.take(c.caller, time.Now())
 	var err error
 	if c.body, err = plain(c.Request, c.body); err != nil {
-		return nil, h.unheard(c, err)
+		return nil, err
 	}
 	if c.name, err = c.protocol.action(c.Request, c.body); err != nil {
 		return nil, err
@@ -163,30 +190,17 @@ func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
 		return nil, denied(c)
 	case c.name == pushAction && pass.Replayed:
 		return &nothing{}, nil // done already, when it came first
-	case c.name == pushAction:
-		out, err := h.push(c, a)
-		return out, h.unheard(c, err)
-	case c.throttled != nil:
+	case c.name != pushAction && c.throttled != nil:
 		return nil, c.throttled
 	}
-	if !h.others.enter() {
-		return nil, overloaded()
-	}
-	defer h.others.leave()
 	return a.do(h, c)
 }
 
-// push takes a push, or counts it as unheard.
-func (h *Handler) push(c *call, a action) (any, error) {
-	if !h.pushes.enter() {
-		h.Counters.Overloaded.Add(1)
-		h.heard(false)
-		return nil, overloaded()
-	}
-	defer h.pushes.leave()
-	h.heard(true)
-	out, err := a.do(h, c)
+// count counts a push by what became of it. One that is not taken is no datum,
+// and still a sign that its sender lives.
+func (h *Handler) count(c *call, err error) {
 	switch {
+	case !c.mayPush(): // it was compressed, and something else
 	case err == nil:
 		h.Counters.Taken.Add(1)
 	case c.throttled != nil:
@@ -194,7 +208,9 @@ func (h *Handler) push(c *call, a action) (any, error) {
 	default:
 		h.Counters.Refused.Add(1)
 	}
-	return out, err
+	if err != nil && !c.heard && c.mayPush() {
+		h.engine.SignOfLife(c.arrived, c.caller.Access)
+	}
 }
 
 // heard counts a push of a known key for whether the server can hear at all.
@@ -203,12 +219,4 @@ func (h *Handler) heard(ok bool) {
 	if h.hearing.count(ok, now) {
 		h.engine.Deaf(now, "more than half of the pushes were refused for overload, for "+deafAfter.String())
 	}
-}
-
-// unheard tells the engine of a push that failed before it got there.
-func (h *Handler) unheard(c *call, err error) error {
-	if err != nil && !c.heard && c.mayPush() {
-		h.engine.SignOfLife(c.arrived, c.caller.Access)
-	}
-	return err
 }

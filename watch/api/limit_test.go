@@ -212,8 +212,8 @@ func TestOverloadIsToldAndMakesDeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := unserved(t, Options{})
 		w.heartbeat(t, "a", "web")
-		for range cap(w.handler.pushes) {
-			w.handler.pushes <- struct{}{}
+		for range cap(w.handler.pushes.all) {
+			w.handler.pushes.all <- struct{}{}
 		}
 		began := time.Now()
 		for i := range 7 {
@@ -228,9 +228,40 @@ func TestOverloadIsToldAndMakesDeaf(t *testing.T) {
 		if got := w.do(t, "MEMBER", "DescribeAlarms", obj{}); got.Code != 200 {
 			t.Errorf("a read: %d, want 200: it does not queue with pushes", got.Code)
 		}
-		<-w.handler.pushes
+		<-w.handler.pushes.all
 		if got := w.do(t, "GUEST", "PutMetricData", heartbeatOf("a")); got.Code != 200 {
 			t.Errorf("push when there is room again: %d, want 200", got.Code)
+		}
+	})
+}
+
+// A project that keeps the server busy keeps itself out, and nobody else.
+func TestOneProjectDoesNotCrowdOutAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := unserved(t, Options{})
+		var held []*share
+		for range cap(w.handler.pushes.all) / 2 {
+			in, _ := w.handler.pushes.enter("p1")
+			held = append(held, in)
+		}
+		began := time.Now()
+		for range 7 {
+			if got := w.do(t, "GUEST", "PutMetricData", heartbeatOf("a")); got.Code != 503 {
+				t.Errorf("push of the busy project: %d, want 503", got.Code)
+			}
+		}
+		if took := time.Since(began); took != 7*time.Second || w.engine.Listening().After(began) {
+			t.Errorf("refused within %v, listening since %v: want a second each, and no deafness", took, w.engine.Listening())
+		}
+		began = time.Now()
+		if got := w.do(t, "FOREIGN", "PutMetricData", heartbeatOf("a")); got.Code != 200 || time.Since(began) > 0 {
+			t.Errorf("push of another project: %d after %v, want 200 at once", got.Code, time.Since(began))
+		}
+		for _, in := range held {
+			w.handler.pushes.leave(in)
+		}
+		if len(w.handler.pushes.shares) > 0 || len(w.handler.pushes.all) > 0 {
+			t.Errorf("%d shares and %d slots are left when all is done", len(w.handler.pushes.shares), len(w.handler.pushes.all))
 		}
 	})
 }

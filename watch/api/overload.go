@@ -10,37 +10,87 @@ import (
 // is refused: a queue makes the dead look alive and the living dead.
 const patience = time.Second
 
-// slots bound how many requests are handled at once.
-type slots chan struct{}
+// slots bound how many requests are handled at once, and how many of them may
+// be one project's, so that none can keep the others out.
+type slots struct {
+	all chan struct{}
 
-func newSlots() slots { return make(slots, 8*runtime.GOMAXPROCS(0)) }
+	mu     sync.Mutex
+	shares map[string]*share
+}
 
-// enter waits for a slot; false: there was none in time.
-func (s slots) enter() bool {
+// A share is what one project has of the slots: a half.
+type share struct {
+	project string
+	slots   chan struct{}
+	users   int // that hold or wait for one
+}
+
+func newSlots() *slots {
+	return &slots{all: make(chan struct{}, 8*runtime.GOMAXPROCS(0)), shares: map[string]*share{}}
+}
+
+// enter waits for a slot, to be given back with leave. nil: there was none in
+// time, in all or in the project's share.
+func (s *slots) enter(project string) (in *share, crowded bool) {
+	s.mu.Lock()
+	in = s.shares[project]
+	if in == nil {
+		in = &share{project: project, slots: make(chan struct{}, cap(s.all)/2)}
+		s.shares[project] = in
+	}
+	in.users++
+	s.mu.Unlock()
+	began := time.Now()
+	if !take(in.slots, patience) {
+		s.forget(in)
+		return nil, false
+	}
+	if !take(s.all, patience-time.Since(began)) {
+		<-in.slots
+		s.forget(in)
+		return nil, true
+	}
+	return in, false
+}
+
+func take(from chan struct{}, wait time.Duration) bool {
 	select {
-	case s <- struct{}{}:
+	case from <- struct{}{}:
 		return true
 	default:
 	}
-	t := time.NewTimer(patience)
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
-	case s <- struct{}{}:
+	case from <- struct{}{}:
 		return true
 	case <-t.C:
 		return false
 	}
 }
 
-func (s slots) leave() { <-s }
+func (s *slots) leave(in *share) {
+	<-s.all
+	<-in.slots
+	s.forget(in)
+}
+
+func (s *slots) forget(in *share) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if in.users--; in.users == 0 {
+		delete(s.shares, in.project)
+	}
+}
 
 func overloaded() *Error {
 	return &Error{Status: 503, Code: "ServiceUnavailable", Message: "the server has too much to do: try again", RetryAfter: patience}
 }
 
 // deafAfter is how long more than half of the pushes must be refused until the
-// server counts as deaf. Only its own faults are counted here: what is over
-// the rate of a key or a project is refused elsewhere.
+// server counts as deaf. Only its own faults are counted: not what is over the
+// rate or the share of a project.
 const deafAfter = 5 * time.Second
 
 // hearing counts pushes second by second.
