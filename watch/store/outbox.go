@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"time"
 
@@ -41,10 +42,10 @@ type notes struct {
 
 func notesOf(r *outbox.Row) (string, error) {
 	n := notes{r.Why, r.Since, r.Told, r.Tries, r.Baseline, r.Trial, r.Notice, r.Steps}
-	text, err := json.Marshal(n)
-	if string(text) == "{}" {
-		return "", err
+	if reflect.ValueOf(n).IsZero() {
+		return "", nil
 	}
+	text, err := json.Marshal(n)
 	return string(text), err
 }
 
