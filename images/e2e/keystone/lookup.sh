@@ -5,8 +5,12 @@
 others_alarms() {
   local before answered
   gets "a guest feeds the alarm of its stack" web "$(push web-beat)" 200
-  isnt "which has heard it" "$(arrived web-beat)" never
-  before=$(state web-beat)
+  for _ in $(seq 50); do
+    before=$(state web-beat)
+    [ "$(jq -r .state <<<"$before")" != OK ] || break
+    sleep 0.2
+  done
+  is "which has heard it" "$(jq -r .state <<<"$before")" OK
 
   gets "a guest may feed an alarm that is not there" web "$(push nothing)" 200
   answered=$answer
@@ -29,7 +33,6 @@ others_alarms() {
   done
   is "and the alarm is as it was" "$(state web-beat)" "$before"
 }
-isnt() { if [ "$2" != "$3" ]; then pass "$1"; else fail "$1" "got: $2"; fi; }
 
 refusals() {
   local nobody_access=0123456789abcdef0123456789abcdef nobody_secret=x forger_access=$web_access forger_secret=$db_secret
