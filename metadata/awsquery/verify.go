@@ -26,9 +26,9 @@ type Signature struct {
 	Version int       // 2 or 4
 	Access  string    // id of the access key
 	Time    time.Time // of signing; zero: version 2 without a Timestamp
-	Value   []byte    // 32 bytes
-	Text    string    // Value as it was sent
-	Path    string    // of the request as it came, which is what is signed
+	Value   [sha256.Size]byte
+	Text    string // Value as it was sent
+	Path    string // of the request as it came, which is what is signed
 
 	// Params are the parameters that are signed, by name and without
 	// Signature: of query and form in version 2, of the query in version 4.
@@ -40,6 +40,8 @@ type Signature struct {
 	req     *http.Request
 	body    []byte
 }
+
+const notHex = "the Signature is not 64 hexadecimal digits"
 
 // algorithm of version 4, with which its Authorization header begins.
 const algorithm = "AWS4-HMAC-SHA256"
@@ -106,10 +108,13 @@ func (s *Signature) readV4(auth string) error {
 	if s.Access == "" {
 		return missingToken()
 	}
-	var err error
-	if s.Value, err = hex.DecodeString(value); err != nil || len(s.Value) != sha256.Size {
-		return incomplete("the Signature is not 64 hexadecimal digits")
+	if len(value) != hex.EncodedLen(len(s.Value)) {
+		return incomplete(notHex)
 	}
+	if _, err := hex.Decode(s.Value[:], []byte(value)); err != nil {
+		return incomplete(notHex)
+	}
+	var err error
 	s.stamp = s.req.Header.Get("X-Amz-Date")
 	if s.Time, err = time.Parse("20060102T150405Z", s.stamp); err != nil {
 		return incomplete("X-Amz-Date is not a time such as 20060102T150405Z")
@@ -195,10 +200,11 @@ func (s *Signature) readV2() error {
 	}
 	s.Version, s.Access, s.Text = 2, s.Params["AWSAccessKeyId"], s.Params["Signature"]
 	delete(s.Params, "Signature")
-	var err error
-	if s.Value, err = base64.StdEncoding.DecodeString(s.Text); err != nil || len(s.Value) != sha256.Size {
+	value, err := base64.StdEncoding.DecodeString(s.Text)
+	if err != nil || len(value) != len(s.Value) {
 		return incomplete("the Signature is not 32 bytes in base64")
 	}
+	copy(s.Value[:], value)
 	if text, ok := s.Params["Timestamp"]; ok {
 		if s.Time, err = parseTimestamp(text); err != nil {
 			return incomplete("the Timestamp is not a time such as 2006-01-02T15:04:05Z")
@@ -274,11 +280,11 @@ func (c *Checker) made(s *Signature, host string) bool {
 	if s.Version == 2 {
 		mac := hmac.New(sha256.New, []byte(c.Secret))
 		mac.Write([]byte(s.textV2(host)))
-		return hmac.Equal(mac.Sum(buf[:0]), s.Value)
+		return hmac.Equal(mac.Sum(buf[:0]), s.Value[:])
 	}
 	mac := hmac.New(sha256.New, c.key(s.scope))
 	mac.Write(s.textV4(host))
-	return hmac.Equal(mac.Sum(buf[:0]), s.Value)
+	return hmac.Equal(mac.Sum(buf[:0]), s.Value[:])
 }
 
 // key is the signing key of version 4 for a scope.
@@ -340,11 +346,11 @@ func (s *Signature) textV4(host string) []byte {
 // appendHeader writes a header's values: trimmed, runs of spaces made one,
 // joined by commas.
 func (s *Signature) appendHeader(b []byte, name, host string) []byte {
-	values := s.req.Header[textproto.CanonicalMIMEHeaderKey(name)]
-	switch {
-	case name == "host":
+	if name == "host" {
 		return append(b, host...)
-	case name == "content-length" && len(values) == 0:
+	}
+	values := s.req.Header[textproto.CanonicalMIMEHeaderKey(name)]
+	if name == "content-length" && len(values) == 0 {
 		return strconv.AppendInt(b, int64(len(s.body)), 10)
 	}
 	for i, v := range values {

@@ -307,7 +307,7 @@ func FuzzReadSignature(f *testing.F) {
 			}
 			return
 		}
-		if s.Access == "" || len(s.Value) != 32 || s.Version == 4 && s.Time.IsZero() {
+		if s.Access == "" || s.Text == "" || s.Version == 4 && s.Time.IsZero() {
 			t.Errorf("ReadSignature = %+v, want a whole signature", s)
 		}
 		if (&Checker{Secret: "not the secret"}).Made(s) {
@@ -330,4 +330,21 @@ func benchmarkVerify(b *testing.B, name string) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A time that is read is one of those forms, to the nanosecond.
+func FuzzParseTimestamp(f *testing.F) {
+	for _, text := range []string{"2012-11-29T13:49:37Z", "2012-11-29T13:49:37.5+02:00", "2012-11-29T13:49:37"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		read, err := parseTimestamp(text)
+		if err != nil {
+			return
+		}
+		again, err := parseTimestamp(read.UTC().Format(time.RFC3339Nano))
+		if err != nil || !again.Equal(read) {
+			t.Errorf("parseTimestamp(%q) = %v, and of that %v, %v", text, read, again, err)
+		}
+	})
 }

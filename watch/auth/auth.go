@@ -134,7 +134,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte, arr
 		v.count(&e)
 		return nil, &e
 	}
-	hash := binary.BigEndian.Uint64(s.Value)
+	hash := binary.BigEndian.Uint64(s.Value[:])
 	p := &Pass{Caller: caller, Replayed: v.seen.claim(hash, arrived), verifier: v, hash: hash}
 	if p.Replayed {
 		v.Counters.Replayed.Add(1)
