@@ -168,7 +168,7 @@ func (s *server) run(ctx context.Context) error {
 	desk := &admin.Server{
 		Engine: s.engine, Outbox: s.outbox, Store: s.store, KeysChanged: s.issued.changed, Log: s.log,
 		Problem: func() error { return s.health.problem(s.engine, time.Now()) },
-		Started: s.health.started, Listen: s.guests.Addr().String(),
+		Started: s.health.started, Listen: s.guests.Addr().String(), Keystone: s.keystone,
 	}
 	var wg sync.WaitGroup
 	servers := map[*http.Server]net.Listener{

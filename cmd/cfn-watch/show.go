@@ -37,6 +37,9 @@ func showStatus(w io.Writer, s admin.Status) {
 	fmt.Fprintf(w, "heard\t%d pushes since the start at %s\n", s.Pushes, clock(s.Started))
 	fmt.Fprintf(w, "alarms\t%d OK, %d ALARM, %d INSUFFICIENT_DATA\n", s.Totals.OK, s.Totals.Firing, s.Totals.NoData)
 	fmt.Fprintf(w, "guests\t%d push, %d are overdue\n", s.Alive, s.Totals.Overdue)
+	if s.Keystone != nil {
+		fmt.Fprintf(w, "keystone\t%s\n", *s.Keystone)
+	}
 	var open []string
 	for _, status := range slices.Sorted(maps.Keys(s.Actions)) {
 		open = append(open, fmt.Sprintf("%d %s", s.Actions[status], status))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/auth"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
 	"github.com/cfn-agent/cfn-agent/watch/store"
 )
@@ -29,7 +30,8 @@ type Server struct {
 	Problem     func() error // what keeps the server from its work; nil: nothing
 	Log         *slog.Logger
 	Started     time.Time
-	Listen      string // where guests push to
+	Listen      string         // where guests push to
+	Keystone    *auth.Keystone // nil: none is configured
 }
 
 func (s *Server) mux() *http.ServeMux {

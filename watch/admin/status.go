@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/auth"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
@@ -25,6 +26,7 @@ type Status struct {
 	Suspended []outbox.Suspension `json:"suspended,omitempty"`
 	NeverFed  []string            `json:"never_fed,omitempty"` // some of the alarms on heartbeats that nothing ever fed
 	Misrouted []watch.Misroute    `json:"misrouted,omitempty"`
+	Keystone  *auth.Status        `json:"keystone,omitempty"` // nil: none is configured
 }
 
 // mostNamed bounds the lists of a status.
@@ -36,6 +38,10 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 		Started: s.Started, Listen: s.Listen, Listening: s.Engine.Listening(), Hears: s.Engine.Hears(now),
 		Pushes: s.Engine.Counts().Pushes, Totals: s.Engine.Totals(), Actions: map[string]int{}, Misrouted: s.Engine.Misroutes(),
 		Alive: s.Engine.Census(watch.AllProjects, now).Alive,
+	}
+	if s.Keystone != nil {
+		k := s.Keystone.Status()
+		st.Keystone = &k
 	}
 	if err := s.Problem(); err != nil {
 		st.Problem = err.Error()

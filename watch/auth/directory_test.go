@@ -39,6 +39,9 @@ func TestLookup(t *testing.T) {
 		if s.Keys != 2 || s.Away || !s.Lookup || s.Listed.IsZero() {
 			x.Errorf("Status = %+v, want 2 keys", s)
 		}
+		if got := s.String(); !strings.HasPrefix(got, "2 keys are known, all read at ") {
+			x.Errorf("Status says %q", got)
+		}
 		time.Sleep(31 * time.Second)
 		x.wants("an unknown key, later", "nobody", "x", nobody, InvalidClientTokenID)
 		if got := x.count("credential-unknown"); got != 2 {

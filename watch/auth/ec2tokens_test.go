@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -163,6 +164,9 @@ func TestQueueForKeystone(t *testing.T) {
 		}
 		if got, want := x.k.Load.Busy.Load(), int64(1000-16*33); got != want {
 			x.Errorf("%d turned away at once, want %d", got, want)
+		}
+		if got := x.k.Status().String(); !strings.Contains(got, "472 were turned away since the start, which is too much for it") {
+			x.Errorf("Status says %q", got)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -136,20 +137,42 @@ func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // A Status is what an operator is told of Keystone.
 type Status struct {
-	Lookup  bool
-	Away    bool      // the last request or listing that needed it was not answered
-	Keys    int       // known, with Lookup
-	Listed  time.Time // when they were all read last; zero: never
-	Waiting int       // requests being shown or waiting for it
+	Lookup  bool      `json:"lookup"`
+	Away    bool      `json:"away"`            // it did not answer when it was needed last
+	Keys    int       `json:"keys"`            // known, with Lookup
+	Listed  time.Time `json:"listed,omitzero"` // when they were all read last; zero: never
+	Waiting int       `json:"waiting"`         // requests being shown, or waiting for it
+	Busy    int64     `json:"busy"`            // requests turned away, because too many waited
 }
 
 // Status is how it stands with Keystone now.
 func (k *Keystone) Status() Status {
-	s := Status{Lookup: k.options.Lookup, Away: k.away.Load(), Waiting: int(k.asker.waiting.Load())}
+	s := Status{Lookup: k.options.Lookup, Away: k.away.Load(), Waiting: int(k.asker.waiting.Load()), Busy: k.Load.Busy.Load()}
 	if d := k.directory; d != nil {
 		d.mu.RLock()
 		defer d.mu.RUnlock()
 		s.Keys, s.Listed, s.Away = len(d.entries), d.listed, s.Away || d.failing
 	}
 	return s
+}
+
+// String says it in a line.
+func (s Status) String() string {
+	text := fmt.Sprintf("it verifies each request, %d wait now", s.Waiting)
+	if s.Lookup {
+		text = fmt.Sprintf("%d keys are known", s.Keys)
+		if !s.Listed.IsZero() {
+			text += ", all read at " + s.Listed.Local().Format(time.DateTime)
+		}
+	}
+	switch {
+	case s.Busy > 0 && s.Lookup:
+		text += fmt.Sprintf("; %d requests with unknown keys were turned away since the start", s.Busy)
+	case s.Busy > 0:
+		text += fmt.Sprintf("; %d were turned away since the start, which is too much for it: see lookup in cfn-watch.conf", s.Busy)
+	}
+	if s.Away {
+		text += "; it does not answer now"
+	}
+	return text
 }

@@ -41,6 +41,7 @@ gets "while Keystone is stopped a known guest goes on" web "$(push web-beat)" 20
 gets "and a known user" stranger "$(push web-beat)" 200
 later "a key that is not known" nobody
 later "one made meanwhile" late
+has "status says so" "$("$root/bin/cfn-watch" status)" "it does not answer now"
 call forger "$(push web-beat)"
 case $code in
   403 | 503) pass "a wrong signature is not let in" ;;
