@@ -253,9 +253,13 @@ func (h *history) calm() {
 	h.pass(90 * time.Minute)
 	// So many may be dead for good that it looks like a storm: what that holds
 	// is told, and goes on when an operator knows better.
-	for key, r := range h.store.open {
+	open, err := h.store.Rows(h.t.Context(), RowQuery{Open: true, Limit: 1000})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, r := range open {
 		if r.Status != Held || r.Gate != "g3" || !r.Told {
-			h.t.Errorf("%s is still %s by %s (%s), told: %v", key, r.Status, r.Gate, r.Why, r.Told)
+			h.t.Errorf("%s is still %s by %s (%s), told: %v", r.Key, r.Status, r.Gate, r.Why, r.Told)
 		}
 	}
 	for range 5 {
@@ -272,7 +276,7 @@ func (h *history) calm() {
 // left alone, budgets are kept, and what was wanted comes to an end of which
 // the history tells.
 func TestRandomHistories(t *testing.T) {
-	for seed := range uint64(8 / each) {
+	for seed := range uint64(6 / each) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { playHistory(t, seed) })
 		})

@@ -98,6 +98,32 @@ func (o *Outbox) tell(r Row, news string, now time.Time, text string) []Change {
 	return []Change{{Row: notice, New: true}}
 }
 
+// Tell sends the operator a notice that is about no action. One with a key
+// that was sent before is not sent again.
+func (o *Outbox) Tell(ctx context.Context, key, text string) error {
+	if o.Actions[Notify] == nil {
+		return nil
+	}
+	now := time.Now()
+	r := Row{Key: "notice|" + key, Born: now, Status: Wanted, Next: now, Notice: text}
+	r.Action, r.Alarm, r.At, r.To = prefix+string(Notify), "cfn-watch", now, watch.Firing
+	_, err := o.Store.Update(ctx, Change{Row: r, New: true})
+	o.Wake()
+	return err
+}
+
+// watchHearing tells the operator once of a server that is deaf too often.
+func (o *Outbox) watchHearing(ctx context.Context, now time.Time) error {
+	hears := o.Engine.Hears(now)
+	if hears || o.deaf {
+		o.deaf = !hears
+		return nil
+	}
+	err := o.Tell(ctx, "deaf|"+now.UTC().Format(time.RFC3339), "the server was deaf for ten minutes or more of the last thirty: nothing is judged silent in such times")
+	o.deaf = err == nil
+	return err
+}
+
 // tellOfEnd tells the operator of an end that is not what was wanted.
 func (o *Outbox) tellOfEnd(r Row) []Change {
 	if r.Status == GaveUp && r.Rough {

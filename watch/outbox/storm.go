@@ -158,7 +158,11 @@ func (l *lookout) storm(c candidate) Reply {
 	if c.Trial {
 		return Reply{}
 	}
-	for _, domain := range []string{c.Project, watch.AllProjects} {
+	domains := []string{c.Project, watch.AllProjects}
+	for _, domain := range domains {
+		l.domain(domain) // each, so that an operator is told of both
+	}
+	for _, domain := range domains {
 		st := l.domain(domain)
 		switch {
 		case st.since.IsZero() || st.waived:
