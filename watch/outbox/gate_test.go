@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -379,4 +380,56 @@ func TestActionsThatNeedTheCloud(t *testing.T) {
 			t.Errorf("%s, history %q", r.Status, lines)
 		}
 	}
+}
+
+// suspended is one of ten guests that died while all was suspended.
+func (c *cloud) suspended() Suspension {
+	c.t.Helper()
+	c.add("p1", 10)
+	c.pass(5 * time.Minute)
+	s := Suspension{Scope: OfAll, Owner: "uid 0"}
+	if _, err := c.outbox.Suspend(c.t.Context(), s); err != nil {
+		c.t.Fatal(err)
+	}
+	c.fails(c.guests[0])
+	return s
+}
+
+func (c *cloud) resume(s Suspension) {
+	c.t.Helper()
+	if _, err := c.outbox.Resume(c.t.Context(), s); err != nil {
+		c.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// A guest that was heard in this very second, of which its alarm knows nothing
+// yet, is left alone.
+func TestGuestThatIsHeardIsNotRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		s := c.suspended()
+		c.each(c.guests[:1], func(g *guest) { g.up, g.next = true, time.Now() })
+		c.push(time.Now())
+		c.resume(s)
+		if v, _ := c.engine.View(time.Now(), "p1", "p1-0000"); v.State != watch.Firing {
+			t.Fatalf("the alarm is %s already", v.State)
+		}
+		c.wantRow("heard", c.rows("p1-0000")[0], Refused, "g7", "the guest is heard again")
+		c.wantRestarts("heard")
+	})
+}
+
+// A server that has just started knows nothing of silence: what it held is done
+// once it has listened for long enough, and not dropped.
+func TestServerListensBeforeItActs(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		s := c.suspended()
+		c.stop()
+		c.serve()
+		c.resume(s)
+		c.pass(time.Minute)
+		c.wantRow("listening", c.rows("p1-0000")[0], Held, "g2", "not listened for long enough to know silence")
+		c.pass(2 * time.Minute)
+		c.wantRestarts("it has listened", "p1-0000")
+	})
 }

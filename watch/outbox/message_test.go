@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -326,4 +330,67 @@ func TestEndpointThatIsSilentLeavesTheOthers(t *testing.T) {
 	}
 	cancel()
 	stop()
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	s, rc := newSite(t), newReceiver(t)
+	rc.says(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1000")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	key := s.set(s.alarm("web", rc.URL), watch.Firing)[0]
+	s.start()
+	eventually(t, "it fails", func() bool { return s.row(key).Status == Failed })
+	r := s.row(key)
+	if wait := time.Until(r.Next); wait < 900*time.Second || wait > 1000*time.Second {
+		t.Errorf("tried again in %s, want in 1000 s", wait)
+	}
+}
+
+// forgetful is a store that cannot be written for a while.
+type forgetful struct {
+	Store
+	times *atomic.Int32
+}
+
+func (f forgetful) Update(ctx context.Context, changes ...Change) ([]string, error) {
+	if f.times.Add(-1) >= 0 {
+		return nil, errors.New("disk full")
+	}
+	return f.Store.Update(ctx, changes...)
+}
+
+// The answer to a message is kept until the store takes it: the message is not
+// sent again for want of room on a disk.
+func TestAnswerIsKeptWhileTheDiskIsFull(t *testing.T) {
+	s, rc := newSite(t), newReceiver(t)
+	times := new(atomic.Int32)
+	s.opts.Store = forgetful{s.store, times}
+	rc.says(func(http.ResponseWriter, *http.Request) { times.Store(2) })
+	key := s.set(s.alarm("web", rc.URL), watch.Firing)[0]
+	s.start()
+	if r := s.ends(key); r.Status != Done || len(rc.all()) != 1 || times.Load() >= 0 {
+		t.Errorf("%s after %d messages, %d failures left", r.Status, len(rc.all()), times.Load())
+	}
+}
+
+// What cannot be written down is not begun.
+func TestNothingBeginsWhileTheDiskIsFull(t *testing.T) {
+	s, rc := newSite(t), newReceiver(t)
+	times := new(atomic.Int32)
+	times.Store(1 << 20)
+	s.opts.Store = forgetful{s.store, times}
+	s.command("restart", `touch "$1/ran"`, s.dir)
+	keys := s.set(s.alarm("web", rc.URL, "cfnwatch:exec:restart"), watch.Firing)
+	_, stop := s.start()
+	eventually(t, "it tries", func() bool { return times.Load() < 1<<20-1 })
+	stop()
+	if _, err := os.Stat(filepath.Join(s.dir, "ran")); err == nil || len(rc.all()) > 0 {
+		t.Errorf("the command ran, or a message came: %v", rc.all())
+	}
+	times.Store(0)
+	s.start()
+	if a, b := s.ends(keys[0]), s.ends(keys[1]); a.Status != Done || b.Status != Done {
+		t.Errorf("with room on the disk: %s and %s", a.Status, b.Status)
+	}
 }
