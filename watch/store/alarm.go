@@ -3,16 +3,15 @@ package store
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
 )
 
 // alarmColumns are the columns of alarm but its id, in the order of
 // alarmValues and readAlarm.
-const alarmColumns = `revision, project, name, description, namespace, metric, unit, dimensions, statistic,
-	period, periods, datapoints, threshold, comparison, missing, actions_enabled, on_alarm, on_ok, on_no_data,
-	stack, stack_id, legacy, tolerance, evaluation_range, start_after, ladder, target, matching, repeat_every,
-	origin, file, tags, created, updated`
+const alarmColumns = `revision, project, name, namespace, metric, dimensions, statistic, period, periods, threshold, comparison,
+	missing, actions_enabled, on_alarm, stack, matching, origin, file, created, updated, more`
 
 var (
 	alarmMarks = "(?" + strings.Repeat(", ?", strings.Count(alarmColumns, ",")) + ")"
@@ -22,32 +21,48 @@ var (
 
 const newState = "INSERT INTO state (alarm_id, state, number, since, reason, data) VALUES (?, ?, 0, 0, '', '')"
 
+// more are the fields that few alarms have.
+type more struct {
+	Description string            `json:",omitempty"`
+	Unit        string            `json:",omitempty"`
+	Datapoints  int               `json:",omitempty"`
+	OnOK        []string          `json:",omitempty"`
+	OnNoData    []string          `json:",omitempty"`
+	StackID     string            `json:",omitempty"`
+	Legacy      bool              `json:",omitempty"`
+	Tolerance   time.Duration     `json:",omitempty"`
+	Range       int               `json:",omitempty"`
+	StartAfter  time.Duration     `json:",omitempty"`
+	Ladder      string            `json:",omitempty"`
+	Target      string            `json:",omitempty"`
+	Repeat      time.Duration     `json:",omitempty"`
+	Tags        map[string]string `json:",omitempty"`
+}
+
 func alarmValues(a *watch.Alarm) []any {
-	return []any{a.Revision, a.Project, a.Name, a.Description, a.Namespace, a.Metric, a.Unit,
-		asJSON(a.Dimensions, len(a.Dimensions)), string(a.Statistic),
-		int64(a.Period), a.Periods, a.Datapoints, a.Threshold, string(a.Comparison), string(a.Missing), a.ActionsEnabled,
-		asJSON(a.OnAlarm, len(a.OnAlarm)), asJSON(a.OnOK, len(a.OnOK)), asJSON(a.OnNoData, len(a.OnNoData)),
-		a.Stack, a.StackID, a.Legacy, int64(a.Tolerance), a.Range, int64(a.StartAfter), a.Ladder, a.Target,
-		string(a.Match), int64(a.Repeat), string(a.Origin), a.File, asJSON(a.Tags, len(a.Tags)), nanos(a.Created), nanos(a.Updated)}
+	rare := more{a.Description, a.Unit, a.Datapoints, a.OnOK, a.OnNoData, a.StackID, a.Legacy, a.Tolerance, a.Range,
+		a.StartAfter, a.Ladder, a.Target, a.Repeat, a.Tags}
+	return []any{a.Revision, a.Project, a.Name, a.Namespace, a.Metric, asJSON(a.Dimensions), string(a.Statistic),
+		int64(a.Period), a.Periods, a.Threshold, string(a.Comparison), string(a.Missing), a.ActionsEnabled, asJSON(a.OnAlarm),
+		a.Stack, string(a.Match), string(a.Origin), a.File, nanos(a.Created), nanos(a.Updated), asJSON(rare)}
 }
 
 // readAlarm reads an alarm whose words that many alarms have are shared.
 func readAlarm(r *row, w words) (a watch.Alarm) {
-	a.ID, a.Revision, a.Project, a.Name, a.Description = r.number(), int(r.number()), w.share(r), r.text(), r.text()
-	a.Namespace, a.Metric, a.Unit = w.share(r), w.share(r), w.share(r)
+	a.ID, a.Revision, a.Project, a.Name = r.number(), int(r.number()), w.share(r), r.text()
+	a.Namespace, a.Metric = w.share(r), w.share(r)
 	r.json(&a.Dimensions)
-	a.Statistic, a.Period, a.Periods, a.Datapoints = watch.Statistic(w.share(r)), r.duration(), int(r.number()), int(r.number())
+	a.Statistic, a.Period, a.Periods = watch.Statistic(w.share(r)), r.duration(), int(r.number())
 	a.Threshold, a.Comparison, a.Missing = r.real(), watch.Comparison(w.share(r)), watch.Missing(w.share(r))
 	a.ActionsEnabled = r.yes()
 	r.json(&a.OnAlarm)
-	r.json(&a.OnOK)
-	r.json(&a.OnNoData)
-	a.Stack, a.StackID, a.Legacy = w.share(r), w.share(r), r.yes()
-	a.Tolerance, a.Range, a.StartAfter = r.duration(), int(r.number()), r.duration()
-	a.Ladder, a.Target, a.Match, a.Repeat = w.share(r), r.text(), watch.Match(w.share(r)), r.duration()
-	a.Origin, a.File = watch.Origin(w.share(r)), r.text()
-	r.json(&a.Tags)
+	a.Stack, a.Match, a.Origin, a.File = w.share(r), watch.Match(w.share(r)), watch.Origin(w.share(r)), r.text()
 	a.Created, a.Updated = r.time(), r.time()
+	var rare more
+	r.json(&rare)
+	a.Description, a.Unit, a.Datapoints, a.OnOK, a.OnNoData = rare.Description, rare.Unit, rare.Datapoints, rare.OnOK, rare.OnNoData
+	a.StackID, a.Legacy, a.Tolerance, a.Range, a.StartAfter = rare.StackID, rare.Legacy, rare.Tolerance, rare.Range, rare.StartAfter
+	a.Ladder, a.Target, a.Repeat, a.Tags = rare.Ladder, rare.Target, rare.Repeat, rare.Tags
 	return a
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"time"
 
@@ -172,10 +173,10 @@ func fromNanos(n int64) time.Time {
 	return time.Unix(0, n).UTC()
 }
 
-// asJSON is how a list or a map of n things is kept; see the schema. None of
-// them holds what JSON cannot say.
-func asJSON(v any, n int) string {
-	if n == 0 {
+// asJSON is how a list or what few have is kept; see the schema. None of them
+// holds what JSON cannot say.
+func asJSON(v any) string {
+	if reflect.ValueOf(v).IsZero() {
 		return ""
 	}
 	text, err := json.Marshal(v)
