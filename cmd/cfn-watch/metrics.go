@@ -47,6 +47,7 @@ var (
 	descAlarms    = desc("alarms", "Alarms by state.", "state")
 	descOutbox    = desc("outbox", "Actions that have not ended, by status.", "status")
 	descHolds     = desc("gate_holds", "Actions that a gate holds, by gate.", "gate")
+	descActions   = desc("actions_total", "Actions that have ended, by kind and result.", "kind", "result")
 	descOverdue   = desc("overdue_guests", "Guests whose push is late.")
 	descListening = desc("listening_seconds", "Since when the server hears without a break.")
 	descTickLate  = desc("tick_late_seconds", "By how much the last tick was late.")
@@ -65,7 +66,7 @@ var (
 // Describe is prometheus.Collector's.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRequests, descPushes, descSamples, descMisrouted, descDropped, descAlarms, descOutbox, descHolds, descOverdue, descListening, descTickLate, descTickWorst, descHealthy,
+		descRequests, descPushes, descSamples, descMisrouted, descDropped, descAlarms, descOutbox, descHolds, descActions, descOverdue, descListening, descTickLate, descTickWorst, descHealthy,
 		descKeystoneCalls, descKeystoneFailed, descKeystoneSeconds, descKeystoneHits, descKeystoneBusy, descKeystoneKeys,
 	} {
 		ch <- d
@@ -109,6 +110,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descOverdue, float64(t.Overdue))
 	m.collectOutbox(gauge)
+	for o, n := range m.server.outbox.Outcomes() {
+		counter(descActions, float64(n), string(o.Kind), string(o.Status))
+	}
 	gauge(descListening, now.Sub(m.server.engine.Listening()).Seconds())
 	h := m.server.health
 	h.mu.Lock()

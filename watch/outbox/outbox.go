@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -68,7 +69,8 @@ type Outbox struct {
 	busy      map[string]*work // by key
 	count     map[string]int   // of messages under way, by endpoint and by project
 	suspended []int64          // suspensions for which guests are left out of storms
-	hopeless  map[int64]bool   // alarms of guests that were given up, until they are OK
+	ended     map[Outcome]int
+	hopeless  map[int64]bool // alarms of guests that were given up, until they are OK
 	wg        sync.WaitGroup
 }
 
@@ -77,7 +79,7 @@ func New(o Options) *Outbox {
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
-	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}}
+	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}, ended: map[Outcome]int{}}
 }
 
 // Wake says that there may be new rows. It never waits.
@@ -180,7 +182,7 @@ func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, e
 	if _, err := o.Store.Update(ctx, changes...); err != nil {
 		return false, err
 	}
-	o.logEvents(changes)
+	o.written(changes)
 	return moved, nil
 }
 
@@ -260,9 +262,28 @@ func (o *Outbox) leave(key string, w *work) {
 	}
 }
 
-// logEvents writes a line for each entry of the history.
-func (o *Outbox) logEvents(changes []Change) {
+// An Outcome is how actions of a kind have ended.
+type Outcome struct {
+	Kind   Kind // empty: nobody knows what it was to do
+	Status Status
+}
+
+// Outcomes counts actions that have ended since the start.
+func (o *Outbox) Outcomes() map[Outcome]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.ended)
+}
+
+// written is told of changes that the store has: it counts ends, and logs a
+// line for each entry of the history.
+func (o *Outbox) written(changes []Change) {
 	for _, c := range changes {
+		if c.Row.Key != "" && c.Row.Status.Ended() {
+			o.mu.Lock()
+			o.ended[Outcome{c.Row.kind(), c.Row.Status}]++
+			o.mu.Unlock()
+		}
 		for _, e := range c.Events {
 			o.log(e)
 		}

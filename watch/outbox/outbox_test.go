@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,12 +28,15 @@ func TestTransitionsWebhookAndCommandAreDeliveredOnce(t *testing.T) {
 	if want := []string{id + ".1.1.0.0", "alarm/p1/web|" + id + ".1.1|1:exec:restart|1"}; !slices.Equal(keys, want) {
 		t.Fatalf("keys %q, want %q", keys, want)
 	}
-	s.start()
+	o, _ := s.start()
 	message, command := s.ends(keys[0]), s.ends(keys[1])
 	if message.Status != Done || command.Status != Done {
 		t.Fatalf("statuses %s, %s (%s), want done", message.Status, command.Status, command.Why)
 	}
 	wantMessage(t, rc, message, id)
+	eventually(t, "both are counted", func() bool {
+		return maps.Equal(o.Outcomes(), map[Outcome]int{{Webhook, Done}: 1, {Exec, Done}: 1})
+	})
 	ran, err := os.ReadFile(out)
 	if want := keys[1] + " web ALARM \n"; err != nil || string(ran) != want {
 		t.Errorf("the command wrote %q, %v, want %q", ran, err, want)

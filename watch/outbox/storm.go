@@ -130,7 +130,7 @@ func (o *Outbox) record(ctx context.Context, events []watch.Event) error {
 	}
 	_, err := o.Store.Update(ctx, Change{Events: events})
 	if err == nil {
-		o.logEvents([]Change{{Events: events}})
+		o.written([]Change{{Events: events}})
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (w *work) save(ctx context.Context, changes ...Change) bool {
 	if err != nil || len(lost) > 0 {
 		return false
 	}
-	w.o.logEvents(changes)
+	w.o.written(changes)
 	return true
 }
 

@@ -1,0 +1,302 @@
+package outbox_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/watch"
+	. "github.com/cfn-agent/cfn-agent/watch/outbox"
+)
+
+// A cloud is a simulated one, in the time of a bubble: guests that push a
+// heartbeat each minute, each with an alarm whose action restarts it, and a
+// server, which may be killed and started again.
+type cloud struct {
+	t      *testing.T
+	dir    string
+	store  *memory
+	engine *watch.Engine
+	outbox *Outbox
+	gates  Gates
+	stop   func()
+	kill   func() // as kill -9
+	tweak  func(*Options)
+	stack  string       // of the alarms of add
+	post   *Post        // sends messages; nil: nothing does
+	full   *atomic.Bool // says that the disk is; nil: it never is
+	random *rand.Rand   // lets commands fail; nil: they do not
+
+	mu       sync.Mutex    // of what follows
+	down     *watch.Engine // that takes no pushes any more
+	guests   []*guest
+	restarts []restart
+}
+
+// A guest pushes while it is up and reachable.
+type guest struct {
+	project, name string
+	up, cut       bool
+	sick          bool // a restart does not help
+	next          time.Time
+	heard         time.Time // when its last push arrived
+	reachable     time.Time // since when it is up and not cut off; zero: it is not
+}
+
+// A restart is one that was begun.
+type restart struct {
+	guest, key string
+	at, heard  time.Time
+	reachable  time.Duration
+}
+
+// serve starts the server over the store.
+func (c *cloud) serve() {
+	c.t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	st := session{memory: c.store, dead: new(atomic.Bool), full: cmp.Or(c.full, new(atomic.Bool))}
+	engine := watch.New(watch.Options{Store: st, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) }})
+	commands := &Commands{Dir: filepath.Join(c.dir, "exec"), Run: c.run,
+		ByName: map[string]Command{"restart": {Argv: []string{"restart"}, Timeout: time.Minute}}}
+	actions := map[Kind]Action{Exec: commands}
+	if c.post != nil {
+		actions[Webhook] = c.post
+	}
+	opts := Options{
+		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Gates: c.gates,
+		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: actions,
+	}
+	if c.tweak != nil {
+		c.tweak(&opts)
+	}
+	c.outbox = New(opts)
+	if err := engine.Start(context.Background(), time.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.engine = engine
+	c.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { engine.Run(ctx) })
+	running.Go(func() {
+		if err := c.outbox.Run(ctx); err != nil {
+			c.t.Error(err)
+		}
+	})
+	c.stop = func() {
+		c.hangUp()
+		cancel()
+		running.Wait()
+	}
+	c.kill = func() {
+		st.dead.Store(true)
+		c.stop()
+	}
+}
+
+// hangUp has pushes get lost.
+func (c *cloud) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = c.engine
+}
+
+// run is what a restart of a guest does, now and then not as it should.
+func (c *cloud) run(ctx context.Context, cmd sys.Cmd) (sys.Result, error) {
+	vars := map[string]string{}
+	for _, v := range cmd.Env {
+		name, value, _ := strings.Cut(v, "=")
+		vars[name] = value
+	}
+	fate := c.restart(vars["CFNWATCH_ALARM"], vars["CFNWATCH_KEY"])
+	switch fate {
+	case 0:
+		return sys.Result{Status: 1}, nil
+	case 1:
+		select {
+		case <-ctx.Done():
+			return sys.Result{}, context.Cause(ctx)
+		case <-time.After(cmd.Timeout):
+			return sys.Result{}, sys.ErrTimeout
+		}
+	}
+	return sys.Result{}, nil
+}
+
+// restart brings a guest back and says what comes of the command.
+func (c *cloud) restart(name, key string) (fate int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fate = 9
+	if c.random != nil {
+		fate = c.random.IntN(8)
+	}
+	for _, g := range c.guests {
+		if g.name != name {
+			continue
+		}
+		r := restart{guest: name, key: key, at: time.Now(), heard: g.heard}
+		if !g.reachable.IsZero() {
+			r.reachable = time.Since(g.reachable)
+		}
+		c.restarts = append(c.restarts, r)
+		if fate != 0 {
+			g.up = !g.sick
+			g.next = time.Now().Add(20 * time.Second)
+		}
+		g.settle()
+	}
+	return fate
+}
+
+// settle notes since when a guest can be heard.
+func (g *guest) settle() {
+	switch reachable := g.up && !g.cut; {
+	case !reachable:
+		g.reachable = time.Time{}
+	case g.reachable.IsZero():
+		g.reachable = time.Now()
+		g.next = later(g.next, time.Now())
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// add defines the alarms of guests that come up now, spread over a minute.
+func (c *cloud) add(project string, n int, messages ...string) {
+	c.t.Helper()
+	for i := range n {
+		g := &guest{project: project, name: fmt.Sprintf("%s-%04d", project, i), up: true}
+		g.next = time.Now().Add(time.Duration(i) * time.Minute / time.Duration(n))
+		g.settle()
+		c.mu.Lock()
+		c.guests = append(c.guests, g)
+		c.mu.Unlock()
+		_, err := c.engine.Define(context.Background(), time.Now(), rules, watch.Alarm{
+			Project: project, Name: g.name, Namespace: "system/linux", Metric: "Heartbeat", Statistic: watch.SampleCount,
+			Period: time.Minute, Periods: 1, Threshold: 1, Comparison: watch.Less, Missing: watch.MissingBreaching,
+			ActionsEnabled: true, OnAlarm: append(messages, "cfnwatch:exec:restart"), OnOK: messages, Origin: watch.FromRules, Stack: c.stack,
+		})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// pass lets time pass, second by second, in which guests push.
+func (c *cloud) pass(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		time.Sleep(time.Second)
+		c.push(time.Now())
+	}
+	synctest.Wait()
+}
+
+func (c *cloud) push(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range c.guests {
+		if !g.up || now.Before(g.next) {
+			continue
+		}
+		g.next = g.next.Add(time.Minute)
+		if !g.cut && c.down != c.engine {
+			g.heard = now
+			c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
+				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
+		}
+	}
+}
+
+// newCloud starts a server in a bubble.
+func newCloud(t *testing.T) *cloud {
+	c := &cloud{t: t, dir: t.TempDir(), store: newMemory(), gates: DefaultGates()}
+	c.serve()
+	return c
+}
+
+// history reads all pages.
+func (c *cloud) history(q watch.EventQuery) []string {
+	c.t.Helper()
+	var lines []string
+	for q.Limit = 1000; ; {
+		events, next, err := c.store.Events(context.Background(), q)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, e := range events {
+			lines = append(lines, e.Summary)
+		}
+		if q.Next = next; next == "" {
+			return lines
+		}
+	}
+}
+
+// in runs a test in a bubble, on a server of its own.
+func in(t *testing.T, f func(t *testing.T, c *cloud)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t)
+		defer func() { c.stop() }() // of the server that is there then
+		f(t, c)
+	})
+}
+
+func (c *cloud) each(guests []*guest, f func(g *guest)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range guests {
+		f(g)
+		g.settle()
+	}
+}
+
+func (c *cloud) wantRestarts(when string, names ...string) {
+	c.t.Helper()
+	var got []string
+	for _, r := range c.restarts {
+		got = append(got, r.guest)
+	}
+	if !slices.Equal(got, names) {
+		c.t.Errorf("%s: restarts of %q, want of %q", when, got, names)
+	}
+}
+
+// wantStates counts the alarms in a state.
+func (c *cloud) wantStates(when string, want map[watch.State]int) {
+	c.t.Helper()
+	got := map[watch.State]int{}
+	for _, v := range c.engine.Alarms(time.Now(), rules, watch.AlarmQuery{}) {
+		got[v.State]++
+	}
+	if !maps.Equal(got, want) {
+		c.t.Errorf("%s: alarms %v, want %v", when, got, want)
+	}
+}
+
+// wantHistory looks for a line that begins so.
+func (c *cloud) wantHistory(q watch.EventQuery, begins string) {
+	c.t.Helper()
+	lines := c.history(q)
+	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, begins) }) {
+		c.t.Errorf("nothing in the history of %q begins %q:\n%s", q.Alarm, begins, strings.Join(lines[:min(len(lines), 20)], "\n"))
+	}
+}
