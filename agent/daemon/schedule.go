@@ -105,21 +105,42 @@ func sunday(text string) string {
 	return strings.Join(fields, " ")
 }
 
-// lived is the time on the wall that this process has lived through, at most
-// the last day of it. When the clock is set back into it, what is run at fixed
-// times waits until the clock is where it was: all of it has been run. When it
-// is set back by more, the new time is taken for the right one, as cron(8)
-// does after three hours.
-type lived struct{ from, to time.Time }
+// A span is a time on the wall, from the first moment to the last.
+type span struct{ from, to time.Time }
 
-const livedLimit = 24 * time.Hour
+// lived is the time on the wall that this process has lived through: all that
+// is run at fixed times has been run for it, and is not run again when the
+// clock is set back. When it is set back by more than a day it was wrong, and
+// the new time is taken for the right one, as cron(8) does after three hours.
+type lived struct {
+	span         // up to now, or beyond it when the clock was set back; at most a day
+	ahead []span // from before the clock was set back, in their order
+}
+
+const (
+	livedLimit = 24 * time.Hour
+	aheadLimit = 8 // of a clock that is set again and again
+)
 
 func (l *lived) see(now time.Time) {
 	switch {
-	case l.to.IsZero() || now.Before(l.from):
-		l.from, l.to = now, now
+	case l.to.IsZero():
+		l.span = span{now, now}
+	case now.Before(l.from):
+		l.ahead = append([]span{l.span}, l.ahead...)
+		if l.from.Sub(now) > livedLimit {
+			l.ahead = nil
+		}
+		l.ahead = l.ahead[:min(len(l.ahead), aheadLimit)]
+		l.span = span{now, now}
 	case now.After(l.to):
 		l.to = now
+	}
+	for len(l.ahead) > 0 && !l.ahead[0].from.After(l.to) {
+		if to := l.ahead[0].to; to.After(l.to) {
+			l.to = to
+		}
+		l.ahead = l.ahead[1:]
 	}
 	if day := l.to.Add(-livedLimit); day.After(l.from) {
 		l.from = day
@@ -127,7 +148,15 @@ func (l *lived) see(now time.Time) {
 }
 
 // next is the time at which a schedule comes next, zero: never.
-func (l *lived) next(s cron.Schedule) time.Time { return s.Next(l.to) }
+func (l *lived) next(s cron.Schedule) time.Time {
+	next := s.Next(l.to)
+	for _, a := range l.ahead {
+		if next.After(a.from) && !next.After(a.to) {
+			next = s.Next(a.to)
+		}
+	}
+	return next
+}
 
 // unset is the year before which a clock has not been set since it lost its
 // battery: what it seems to have missed when it is set was not missed.

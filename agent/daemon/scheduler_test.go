@@ -86,6 +86,27 @@ func TestClockThatIsSetBackRunsNothingTwice(t *testing.T) {
 	}
 }
 
+// A guest boots with a clock that is an hour ahead, as one in local time is,
+// until it is set.
+func TestClockThatWasAheadAtBootRunsNothingTwice(t *testing.T) {
+	m := newMachine(t, "2026-03-01 10:00:00", "1 * * * *")
+	m.want(m.pass(2*time.Minute), "10:01:00")
+	m.set(-time.Hour) // 09:02
+	m.want(m.pass(2*time.Minute), "")
+	m.set(-30 * time.Minute) // 08:34
+	m.want(m.pass(150*time.Minute), "09:01:00 11:01:00")
+	if n := len(m.s.lived.ahead); n != 0 {
+		t.Errorf("%d spans are left", n)
+	}
+	for range 100 { // a clock that goes back and back keeps no more and more
+		m.set(-time.Hour)
+		m.pass(time.Second)
+	}
+	if n := len(m.s.lived.ahead); n > aheadLimit {
+		t.Errorf("%d spans are kept", n)
+	}
+}
+
 // A clock that was days ahead was wrong: jobs do not wait for days.
 func TestClockThatIsSetBackByDaysIsTakenForRight(t *testing.T) {
 	m := newMachine(t, "2026-03-09 09:50:00", "0 * * * *")
