@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
 	"github.com/cfn-agent/cfn-agent/watch/rules"
 )
 
@@ -37,11 +38,26 @@ func (c *config) loadRules() (*rules.Set, error) {
 	return rules.Load(c.ruleOptions(), c.alarms.dir)
 }
 
+// refusals say which actions that rules ask for will be refused, and why: an
+// operator must know that before an alarm fires.
+func (c *config) refusals(set *rules.Set) (lines []string) {
+	doer := outbox.New(outbox.Options{Actions: c.actionKinds(&outbox.Post{})})
+	for _, r := range set.Rules {
+		for _, why := range doer.Undoable(r.Alarm) {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", r.Alarm.File, r.Alarm.Name, why))
+		}
+	}
+	return lines
+}
+
 // applyRules leads the engine's alarms to what the files say now.
 func applyRules(ctx context.Context, c *config, engine *watch.Engine, log *slog.Logger) error {
 	set, err := c.loadRules()
 	if err != nil {
 		return err
+	}
+	for _, line := range c.refusals(set) {
+		log.Warn(line)
 	}
 	done, err := set.Apply(ctx, time.Now(), engine)
 	if len(done.Define)+len(done.Delete) > 0 {
@@ -72,6 +88,9 @@ folders of rules, each mistake as FILE:LINE: what. No server is needed.`,
 			}
 			if err != nil {
 				return err
+			}
+			for _, line := range conf.refusals(set) {
+				fmt.Fprintf(g.stderr, "cfn-watch: warning: %s\n", line)
 			}
 			fmt.Fprintf(g.stdout, "ok: %d rules\n", len(set.Rules))
 			return nil

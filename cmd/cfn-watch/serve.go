@@ -266,17 +266,9 @@ func newOutbox(c *config, st *store.Store, engine *watch.Engine, log *slog.Logge
 		}
 		post.Secret = secret
 	}
-	commands := &outbox.Commands{ByName: map[string]outbox.Command{}, Dir: c.store.path + "-exec"}
-	for _, x := range c.execs {
-		commands.ByName[x.name] = outbox.Command{Argv: x.argv, User: x.user, Timeout: x.timeout, RetryUnknown: x.retryUnknown}
-	}
-	actions := map[outbox.Kind]outbox.Action{outbox.Webhook: post, outbox.Signal: post, outbox.Exec: commands}
-	if len(c.notify.urls) > 0 {
-		actions[outbox.Notify] = &outbox.Operator{Post: post, URLs: c.notify.urls}
-	}
 	g := c.gates
 	return outbox.New(outbox.Options{
-		Store: st, Engine: engine, Actions: actions, Log: log, DryRun: c.actions.dryRun, RetryFor: c.actions.retryFor, MessageFor: c.actions.webhookRetryFor,
+		Store: st, Engine: engine, Actions: c.actionKinds(post), Log: log, DryRun: c.actions.dryRun, RetryFor: c.actions.retryFor, MessageFor: c.actions.webhookRetryFor,
 		Owner: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
 		Gates: outbox.Gates{
 			StormCount: g.stormCount, StormShare: g.stormShare, StormShareDomain: g.stormShareDomain, BootGrace: g.bootGrace, FirstBoot: g.firstBoot,
@@ -284,6 +276,19 @@ func newOutbox(c *config, st *store.Store, engine *watch.Engine, log *slog.Logge
 			Rate: outbox.Budget{Count: 1, In: time.Duration(float64(time.Second) / g.rate)}, HoldFor: g.holdFor,
 		},
 	}), nil
+}
+
+// actionKinds are the actions that the configuration has.
+func (c *config) actionKinds(post *outbox.Post) map[outbox.Kind]outbox.Action {
+	commands := &outbox.Commands{ByName: map[string]outbox.Command{}, Dir: c.store.path + "-exec"}
+	for _, x := range c.execs {
+		commands.ByName[x.name] = outbox.Command{Argv: x.argv, User: x.user, Timeout: x.timeout, RetryUnknown: x.retryUnknown}
+	}
+	kinds := map[outbox.Kind]outbox.Action{outbox.Webhook: post, outbox.Signal: post, outbox.Exec: commands}
+	if len(c.notify.urls) > 0 {
+		kinds[outbox.Notify] = &outbox.Operator{Post: post, URLs: c.notify.urls}
+	}
+	return kinds
 }
 
 func outboxBudgets(list []budget) (to []outbox.Budget) {

@@ -3,6 +3,7 @@ package outbox
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,5 +123,22 @@ func (r *Row) kind() Kind {
 
 // noAction says that a name is understood, but nothing here does it.
 func noAction(action string) string {
-	return fmt.Sprintf("nothing here can do %s: it needs what [openstack] configures", Shown(action))
+	if action == prefix+string(Notify) {
+		return fmt.Sprintf("%s has nobody to tell: [notify] url says whom", action)
+	}
+	return fmt.Sprintf("this server cannot do %s: it does webhooks, signals, %s%s and %[2]s%[4]s", Shown(action), prefix, Exec, Notify)
+}
+
+// Undoable says of each action that an alarm asks for and nothing here does
+// why it will be refused.
+func (o *Outbox) Undoable(a watch.Alarm) (why []string) {
+	for _, list := range [][]string{a.OnAlarm, a.OnOK, a.OnNoData} {
+		for _, action := range list {
+			if n, err := ParseName(action); err == nil && o.Actions[n.Kind] == nil {
+				why = append(why, noAction(action))
+			}
+		}
+	}
+	slices.Sort(why)
+	return slices.Compact(why)
 }
