@@ -29,18 +29,18 @@ type entry struct {
 	onAlarm, onOK uint8 // how many of actions are of ALARM, and then of OK
 	number        int32
 	revision      int32
-	repeated      int32    // messages of this state
-	instance      string   // InstanceId of the newest sample that had one
-	mixed         instant  // when it last was another than before
-	window        *window  // of an alarm that is not on presence
-	cell          int64    // bucket in which it was last looked at for a sample
-	since         int64    // of the state, by the wall clock, in nanoseconds
-	told          *told    // of the transition into the state; nil: what the kind says of a presence alarm
-	kind          *kind    //
-	project       *project //
-	id            int64    //
-	name          string   //
-	stack         string   //
+	repeated      int32   // messages of this state
+	instance      string  // InstanceId of the newest sample that had one
+	mixed         instant // when it last was another than before
+	window        *window // of an alarm that is not on presence
+	cell          int64   // bucket in which it was last looked at for a sample
+	since         int64   // of the state, by the wall clock, in nanoseconds
+	told          *told   // of the transition into the state; nil: what the kind says of a presence alarm
+	kind          *kind
+	project       *project
+	id            int64
+	name          string
+	stack         string
 	dimensions    []Dimension
 	actions       []string
 	created       int64 // by the wall clock, in nanoseconds
