@@ -133,6 +133,9 @@ func work(b *testing.B, n int) {
 	b.ReportMetric(float64(longest.Microseconds())/1e3, "ms/longest-tick")
 	b.ReportMetric(all.Seconds(), "s/all-silent")
 	b.ReportMetric(float64(resident()-before)/float64(grown), "x-memory-silent")
+	runtime.KeepAlive(f)
+	runtime.KeepAlive(callers)
+	runtime.KeepAlive(samples)
 }
 
 // fleetBytes is what the callers and samples of a fleet take themselves.
