@@ -286,7 +286,7 @@ func TestRandomHistories(t *testing.T) {
 func playHistory(t *testing.T, seed uint64) {
 	h := &history{random: rand.New(rand.NewPCG(seed, 7))}
 	h.mail = newMailbox(rand.New(rand.NewPCG(seed, 8)))
-	h.cloud = &cloud{t: t, dir: t.TempDir(), store: newMemory(), gates: DefaultGates(), full: &h.full, random: h.random,
+	h.cloud = &cloud{t: t, dir: t.TempDir(), store: newMemory(), gates: DefaultGates(), full: &h.full, random: rand.New(rand.NewPCG(seed, 9)),
 		post: &Post{Access: Access{Transport: &http.Transport{DialContext: h.mail.dial, DisableKeepAlives: true}}}}
 	h.serve()
 	h.add("p1", 20, "http://mail/")

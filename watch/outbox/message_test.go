@@ -172,6 +172,23 @@ func TestPrivateAddressesAreNotForAlarmsOfTheAPI(t *testing.T) {
 	}
 }
 
+// Nor does it keep the operator from an address of his own.
+func TestRefusedAddressStaysOpenToTheOperator(t *testing.T) {
+	s, rc := newSite(t), newReceiver(t)
+	var keys []string
+	for i := range 6 {
+		keys = append(keys, s.set(s.define(watch.Alarm{Name: fmt.Sprint("api", i), Origin: watch.FromAPI, OnAlarm: []string{rc.URL}}), watch.Firing)...)
+	}
+	s.start()
+	for _, key := range keys {
+		s.ends(key)
+	}
+	r := s.ends(s.set(s.alarm("web", rc.URL), watch.Firing)[0])
+	if wait := r.Began.Sub(r.Born); r.Status != Done || wait > 4*time.Second {
+		t.Errorf("%s after %s, want at once", r.Status, wait)
+	}
+}
+
 const arn = "arn%3Aopenstack%3Aheat%3A%3Ap1%3Astacks/web/8f0e/resources/up%2520scale?Timestamp=2012&SignatureMethod=HmacSHA256&AWSAccessKeyId=a1&SignatureVersion=2&Signature=S3CRET%3D"
 
 // Heat's own URLs are sent as they came, with the verb that they are signed

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,17 +100,22 @@ func TestAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &pinged{}
 		ctx, cancel := context.WithCancel(t.Context())
-		var well error
+		var ill atomic.Bool
 		done := make(chan struct{})
 		a := Alive{URL: "http://alive/S3CRET", Every: time.Minute, HTTP: &http.Client{Transport: m}, Log: slog.New(slog.DiscardHandler),
-			Well: func(time.Time) error { return well }}
+			Well: func(time.Time) error {
+				if ill.Load() {
+					return errors.New("does not hear")
+				}
+				return nil
+			}}
 		go func() { a.Run(ctx); close(done) }()
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		if m.calls != 3 {
 			t.Errorf("%d calls in 150 s, want 3", m.calls)
 		}
-		well = errors.New("does not hear")
+		ill.Store(true)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		if m.calls != 3 {

@@ -199,7 +199,9 @@ func (w *work) act(ctx context.Context) {
 		return
 	}
 	answer, err := w.action.Act(ctx, w.row)
-	w.o.breakers.report(endpointOf(w.row.Action), statusOf(answer, err), time.Now())
+	if err == nil || failureOf(err).Fate != NotHere { // which says nothing of the endpoint
+		w.o.breakers.report(endpointOf(w.row.Action), statusOf(answer, err), time.Now())
+	}
 	if err != nil {
 		w.failed(ctx, answer, failureOf(err))
 		return
