@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -367,17 +368,18 @@ func TestLongHoldIsTold(t *testing.T) {
 // What is understood, but cannot be done here, is refused in one line.
 func TestActionsThatNeedTheCloud(t *testing.T) {
 	s := newSite(t)
-	for i, action := range []string{"cfnwatch:restart:self", "cfnwatch:workflow:heal", "cfnwatch:notify", "cfnwatch:nonsense:x"} {
-		key := s.set(s.alarm("a"+string(rune('0'+i)), action), watch.Firing)[0]
+	for i, c := range []struct{ action, why string }{
+		{"cfnwatch:restart:self", "this server cannot do cfnwatch:restart:self: it does webhooks, signals, cfnwatch:exec and cfnwatch:notify"},
+		{"cfnwatch:workflow:heal", "this server cannot do cfnwatch:workflow:heal: it does webhooks, signals, cfnwatch:exec and cfnwatch:notify"},
+		{"cfnwatch:notify", "cfnwatch:notify has nobody to tell: [notify] url says whom"},
+		{"cfnwatch:restrat:x", "action cfnwatch:restrat is unknown: cfnwatch:restart?"},
+	} {
+		key := s.set(s.alarm(fmt.Sprint("a", i), c.action), watch.Firing)[0]
 		_, stop := s.start()
 		r := s.ends(key)
 		stop()
-		want := "nothing here can do " + action + ": "
-		if i == 3 {
-			want = "action cfnwatch:nonsense is unknown: "
-		}
-		if lines := s.history(key); r.Status != Refused || len(lines) != 1 || !strings.HasPrefix(lines[0], action+": refused: "+want) {
-			t.Errorf("%s, history %q", r.Status, lines)
+		if lines := s.history(key); r.Status != Refused || !slices.Equal(lines, []string{c.action + ": refused: " + c.why}) {
+			t.Errorf("%s, history %q, want %q", r.Status, lines, c.why)
 		}
 	}
 }
