@@ -107,7 +107,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out, done, err := h.serve(w, c)
 	if err != nil {
 		e := asError(err)
-		if e.Status >= http.StatusInternalServerError {
+		// Who cannot be verified is told so push by push; the log has it once, from auth.
+		if _, unverified := errors.AsType[*auth.Error](err); e.Status >= http.StatusInternalServerError && !unverified {
 			h.log.Error("request not served", "action", c.name, "project", c.caller.Project, "id", c.id, "err", err)
 		}
 		c.protocol.refuse(w, c.id, e)

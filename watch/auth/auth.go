@@ -127,7 +127,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request, body []byte, arr
 	}
 	caller, err := v.caller(ctx, r, s, body, arrived)
 	if err != nil {
-		e := *v.refusal(err)
+		e := *refusal(err)
 		if len(s.Access) <= maxAccess {
 			e.Access = s.Access
 		}
@@ -186,11 +186,10 @@ func (v *Verifier) caller(ctx context.Context, r *http.Request, s *awsquery.Sign
 
 // refusal is what a request is told of err: that it cannot be verified, where
 // err is no refusal.
-func (v *Verifier) refusal(err error) *Error {
+func refusal(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	v.options.Log.Debug("request not verified", "err", err)
 	return unavailable("it cannot be told now whose the access key is")
 }
 
@@ -227,7 +226,9 @@ func (v *Verifier) find(ctx context.Context, access string) (*Key, error) {
 	}
 	key, err := v.options.Issued(ctx, access)
 	if err != nil {
-		return nil, fmt.Errorf("look up an issued key: %w", err)
+		err = fmt.Errorf("look up an issued key: %w", err)
+		v.options.Log.Error("request not verified", "err", err)
+		return nil, err
 	}
 	return key, nil
 }

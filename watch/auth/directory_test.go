@@ -225,6 +225,9 @@ func TestKeystoneAway(t *testing.T) {
 				if !x.k.Status().Away {
 					x.Error("Status does not say that Keystone is away")
 				}
+				if x.atOnce("a guest", guestKey, guestSecret, guest, ""); !x.k.Status().Away {
+					x.Error("Status takes a key that is known for an answer of Keystone")
+				}
 				x.set(func(k *keystone) { k.away, k.delay = false, 0 })
 				time.Sleep(time.Minute)
 				x.atOnce("a guest, after", guestKey, guestSecret, guest, "")

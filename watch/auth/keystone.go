@@ -35,7 +35,6 @@ type Keystone struct {
 	options   KeystoneOptions
 	asker     *asker
 	directory *directory // nil without Lookup
-	away      atomic.Bool
 }
 
 // Load counts what Keystone is asked.
@@ -57,7 +56,7 @@ func OpenKeystone(o KeystoneOptions) (*Keystone, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s, err := openSession(o.Cloud, o.Transport, o.Concurrency)
+	s, err := openSession(o)
 	if err != nil {
 		return nil, err
 	}
@@ -97,25 +96,10 @@ func (k *Keystone) caller(ctx context.Context, r *http.Request, s *awsquery.Sign
 	if errors.Is(err, errDelegated) {
 		c, err = k.asker.caller(ctx, r, s, body)
 	}
-	k.tell(err)
-	return c, err
-}
-
-// tell counts, and logs when Keystone stops or begins to answer.
-func (k *Keystone) tell(err error) {
-	refused, ok := errors.AsType[*Error](err)
-	switch {
-	case errors.Is(err, errBusy):
+	if errors.Is(err, errBusy) {
 		k.Load.Busy.Add(1)
-	case err == nil || ok && refused.Status != 0:
-		if k.away.Swap(false) {
-			k.options.Log.Info("Keystone answers again")
-		}
-	case !errors.Is(err, context.Canceled):
-		if !k.away.Swap(true) {
-			k.options.Log.Error("Keystone cannot be asked whose an access key is", "err", err)
-		}
 	}
+	return c, err
 }
 
 // A meter counts calls and the time they take.
@@ -147,7 +131,7 @@ type Status struct {
 
 // Status is how it stands with Keystone now.
 func (k *Keystone) Status() Status {
-	s := Status{Lookup: k.options.Lookup, Away: k.away.Load(), Waiting: int(k.asker.waiting.Load()), Busy: k.Load.Busy.Load()}
+	s := Status{Lookup: k.options.Lookup, Away: k.asker.session.away.Load(), Waiting: int(k.asker.waiting.Load()), Busy: k.Load.Busy.Load()}
 	if d := k.directory; d != nil {
 		d.mu.RLock()
 		defer d.mu.RUnlock()

@@ -95,7 +95,9 @@ func (d *directory) run(ctx context.Context) {
 		if first {
 			close(d.ready)
 		}
-		d.tell(err)
+		d.mu.Lock()
+		d.failing = err != nil
+		d.mu.Unlock()
 		wait := listAgain
 		if err == nil {
 			// A tenth for the listing itself, or twice what this one took.
@@ -117,19 +119,6 @@ func pause(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
 	case <-time.After(d):
 	}
 	return true
-}
-
-// tell logs when Keystone stops or begins to answer.
-func (d *directory) tell(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case err != nil && !d.failing:
-		d.log.Error("the keys of Keystone cannot be listed: those that are known go on", "for", d.options.Stale, "err", err)
-	case err == nil && d.failing:
-		d.log.Info("the keys of Keystone can be listed again", "keys", len(d.entries))
-	}
-	d.failing = err != nil
 }
 
 // refresh lists all and puts it in place of what was known. The work is done

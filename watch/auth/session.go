@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -28,6 +30,8 @@ const (
 type session struct {
 	options gophercloud.AuthOptions
 	http    http.Client
+	log     *slog.Logger
+	away    atomic.Bool // Keystone did not answer the last call
 
 	lock   chan struct{} // of the rest; a channel, since a wait ends with its context
 	client *gophercloud.ServiceClient
@@ -37,15 +41,16 @@ type session struct {
 }
 
 // openSession reads the login of a cloud from clouds.yaml, and asks nobody.
-func openSession(cloud string, transport http.RoundTripper, idle int) (*session, error) {
-	options, _, tlsConfig, err := clouds.Parse(clouds.WithCloudName(cloud))
+func openSession(o KeystoneOptions) (*session, error) {
+	options, _, tlsConfig, err := clouds.Parse(clouds.WithCloudName(o.Cloud))
 	if err != nil {
-		return nil, fmt.Errorf("clouds.yaml: cloud %s: %w", cloud, err)
+		return nil, fmt.Errorf("clouds.yaml: cloud %s: %w", o.Cloud, err)
 	}
+	transport := o.Transport
 	if transport == nil {
-		transport = newTransport(tlsConfig, idle)
+		transport = newTransport(tlsConfig, o.Concurrency)
 	}
-	return &session{options: options, http: http.Client{Transport: transport}, lock: make(chan struct{}, 1)}, nil
+	return &session{options: options, http: http.Client{Transport: transport}, log: o.Log, lock: make(chan struct{}, 1)}, nil
 }
 
 func newTransport(config *tls.Config, idle int) http.RoundTripper {
@@ -122,10 +127,7 @@ func (s *session) get(ctx context.Context, path string, to any) error {
 		_, err := c.Get(ctx, c.ServiceURL(path), to, nil)
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("GET %s: %w", path, brief(err))
-	}
-	return nil
+	return s.tell("GET "+path, err)
 }
 
 // post sends a body, which may be sent again, and reads the answer into to.
@@ -136,10 +138,26 @@ func (s *session) post(ctx context.Context, path string, body []byte, to any) er
 		})
 		return err
 	})
+	return s.tell("POST "+path, err)
+}
+
+// tell says what a call was for in its error, and logs when Keystone ceases to
+// answer or begins to: who pushes then cannot be told, but for known keys.
+func (s *session) tell(call string, err error) error {
 	if err != nil {
-		return fmt.Errorf("POST %s: %w", path, brief(err))
+		err = fmt.Errorf("%s: %w", call, brief(err))
 	}
-	return nil
+	switch {
+	case err == nil, answered(err, http.StatusNotFound), answered(err, http.StatusUnauthorized):
+		if s.away.Swap(false) {
+			s.log.Info("Keystone answers again")
+		}
+	case !errors.Is(err, context.Canceled):
+		if !s.away.Swap(true) {
+			s.log.Error("Keystone does not tell whose an access key is: those that are known go on for a time, others are told to come later", "err", err)
+		}
+	}
+	return err
 }
 
 // A status is an answer of Keystone that is no success.
