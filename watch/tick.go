@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -96,10 +97,24 @@ func (e *Engine) stepped() {
 func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
 	var looks []look
 	at := e.instant(now)
+	taken := 0 // of dirty, those that were marked first
+	defer func() {
+		e.dirty = slices.Delete(e.dirty, 0, taken)
+		res.More = len(e.dirty) > 0 || e.looks.due(at) != nil
+	}()
 	for res.Looked < slice {
-		en := e.due(at)
+		var en *entry
+		for en == nil && taken < len(e.dirty) {
+			if next := e.dirty[taken]; next.dirty && !next.gone {
+				en, next.dirty = next, false
+			}
+			taken++
+		}
 		if en == nil {
-			return looks
+			en = e.looks.due(at)
+		}
+		if en == nil {
+			break
 		}
 		res.Looked++
 		if l, changed := e.judge(en, now); changed {
@@ -108,24 +123,7 @@ func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
 			looks = append(looks, l)
 		}
 	}
-	res.More = len(e.dirty) > 0 || e.looks.due(at) != nil
 	return looks
-}
-
-// due takes the next alarm that is to be looked at.
-func (e *Engine) due(at instant) *entry {
-	for len(e.dirty) > 0 {
-		last := len(e.dirty) - 1
-		en := e.dirty[last]
-		e.dirty[last] = nil
-		e.dirty = e.dirty[:last]
-		if en.dirty && !en.gone {
-			en.dirty = false
-			return en
-		}
-	}
-	e.dirty = nil
-	return e.looks.due(at)
 }
 
 // judge looks at one alarm, says when to look again, and whether something
