@@ -16,16 +16,22 @@ import (
 // issuedKeys are the keys that the server issued, in memory: a push does not
 // wait for the disk.
 type issuedKeys struct {
-	store *store.Store
+	store interface {
+		Keys(context.Context) ([]store.Key, error)
+	}
 
-	mu    sync.RWMutex
-	keys  map[string]*auth.Key
-	self  *auth.Key // of the self-test; nil: none
-	stale bool      // the store has others
+	mu      sync.RWMutex
+	keys    map[string]*auth.Key
+	self    *auth.Key // of the self-test; nil: none
+	changes int       // of what the store has
+	loaded  int       // changes that keys has
 }
 
 // load reads all keys. A key that is as it was keeps what was derived of it.
 func (k *issuedKeys) load(ctx context.Context) error {
+	k.mu.RLock()
+	changes := k.changes // one that comes while the store is read may be in list or not
+	k.mu.RUnlock()
 	list, err := k.store.Keys(ctx)
 	if err != nil {
 		return err
@@ -33,6 +39,9 @@ func (k *issuedKeys) load(ctx context.Context) error {
 	keys := make(map[string]*auth.Key, len(list))
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if changes < k.loaded {
+		return nil // another has read later
+	}
 	for _, s := range list {
 		if !s.Revoked.IsZero() {
 			continue
@@ -44,7 +53,7 @@ func (k *issuedKeys) load(ctx context.Context) error {
 			}
 		}
 	}
-	k.keys, k.stale = keys, false
+	k.keys, k.loaded = keys, changes
 	return nil
 }
 
@@ -52,7 +61,7 @@ func (k *issuedKeys) load(ctx context.Context) error {
 func (k *issuedKeys) changed() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.stale = true
+	k.changes++
 }
 
 // own makes a key of the server's known, which is in no store.
@@ -69,7 +78,7 @@ func (k *issuedKeys) own(c awsquery.Credentials) {
 // not even when the store cannot be read.
 func (k *issuedKeys) find(ctx context.Context, access string) (*auth.Key, error) {
 	k.mu.RLock()
-	key, stale, self := k.keys[access], k.stale, k.self
+	key, stale, self := k.keys[access], k.loaded != k.changes, k.self
 	k.mu.RUnlock()
 	if self != nil && self.Access == access {
 		return self, nil
