@@ -44,14 +44,17 @@ func newSelftest(addr net.Addr, secure bool, deaf func(time.Time, string)) *self
 		url:  scheme + "://" + host + "/v1/",
 		key:  awsquery.Credentials{AccessKey: "selftest-" + rand.Text(), SecretKey: awsquery.Secret(rand.Text())},
 		deaf: deaf,
-		// It asks whether it is heard, not who it is: the address is its own.
-		http: &http.Client{Timeout: selftestEvery, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}},
+		// It asks whether it is heard, not who it is: the address is its own. And
+		// it asks over a new connection: those that are there go on when the
+		// server cannot take another.
+		http: &http.Client{Timeout: selftestEvery, Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true,
+		}},
 	}
 }
 
 // run pushes until ctx is done; two failures in a row are deafness.
 func (s *selftest) run(ctx context.Context) {
-	defer s.http.CloseIdleConnections()
 	ticker := time.NewTicker(selftestEvery)
 	defer ticker.Stop()
 	for failures := 0; ; {
