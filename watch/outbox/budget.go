@@ -84,7 +84,7 @@ func (l *lookout) atOnce(ctx context.Context, c candidate) (Reply, error) {
 		return Reply{Gate: "g5", Verdict: Hold, Until: l.now.Add(deferral),
 			Cause: fmt.Sprintf("%d actions of the project are under way", g.PerProject)}, nil
 	}
-	all, err := l.o.Store.Tally(ctx, TallyQuery{Since: l.now.Add(-g.Rate.In), Except: c.Key})
+	all, err := l.o.Store.Tally(ctx, TallyQuery{Since: l.now.Add(-g.Rate.In), Until: l.now, Except: c.Key})
 	switch {
 	case err != nil:
 		return Reply{}, err

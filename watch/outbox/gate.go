@@ -186,6 +186,9 @@ func (l *lookout) deaf(c candidate) Reply {
 		return Reply{}
 	}
 	since := l.o.Engine.Listening()
+	if since.After(l.now) { // the clock was set back, which the engine has not seen yet
+		since = l.now
+	}
 	if l.now.Sub(since) < justDeaf {
 		return Reply{Gate: "g2", Verdict: Hold, Cause: "the server could not hear until now", Until: since.Add(justDeaf)}
 	}

@@ -203,7 +203,7 @@ func (m *memory) Tally(_ context.Context, q TallyQuery) (Tally, error) {
 		if r.Status.InFlight() {
 			t.InFlight++
 		}
-		if (q.Object == "" || !r.Forgiven) && !r.Began.IsZero() && !r.Began.Before(q.Since) {
+		if (q.Object == "" || !r.Forgiven) && !r.Began.IsZero() && !r.Began.Before(q.Since) && (q.Until.IsZero() || !r.Began.After(q.Until)) {
 			if t.Begun++; t.Oldest.IsZero() || r.Began.Before(t.Oldest) {
 				t.Oldest = r.Began
 			}

@@ -16,7 +16,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -92,14 +91,10 @@ func (o *Outbox) Wake() {
 
 // Run works until ctx is done, and then waits for what is under way, but not
 // long: what is cut off then is looked at by the next Run. Claims that a dead
-// process left end first. The error is the store's, if those cannot be ended.
+// process left end first. The error is the store's, if its own cannot be ended.
 func (o *Outbox) Run(ctx context.Context) error {
-	start := context.WithoutCancel(ctx)
-	if err := o.Store.Release(start); err != nil {
-		return fmt.Errorf("end the claims of before: %w", err)
-	}
-	if err := o.Store.Rouse(start, "", time.Now()); err != nil {
-		return fmt.Errorf("ask anew about what was held: %w", err)
+	if !o.takeOver(ctx) {
+		return nil
 	}
 	working, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -122,6 +117,27 @@ func (o *Outbox) Run(ctx context.Context) error {
 		}
 	}
 	return o.stop(working, cut)
+}
+
+// takeOver ends the claims of before, and has what was held asked about anew. A
+// store that takes nothing yet, as of a full disk, is tried until it does.
+// False: ctx is done.
+func (o *Outbox) takeOver(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		err := o.Store.Release(ctx)
+		if err == nil {
+			err = o.Store.Rouse(ctx, "", time.Now())
+		}
+		if err == nil {
+			return true
+		}
+		o.Log.Error("no action is taken until the store takes what was done", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return false
 }
 
 // followClock makes all held rows due when the wall clock was set: their times

@@ -71,6 +71,7 @@ type TallyQuery struct {
 	Project string
 	Stack   string    // of Project
 	Since   time.Time // begun at or after
+	Until   time.Time // and not later, as one is from before the clock was set back; zero: no bound
 	Except  string    // key of a row that does not count
 }
 

@@ -220,6 +220,7 @@ func TestTally(t *testing.T) {
 	f("of an object", outbox.TallyQuery{Since: since, Object: "a"}, outbox.Tally{Begun: 1, Oldest: a.Began, InFlight: 1})
 	f("of a stack", outbox.TallyQuery{Since: since, Project: "p1", Stack: "web"}, outbox.Tally{Begun: 2, Oldest: a.Began, InFlight: 2})
 	f("but one", outbox.TallyQuery{Since: since, Except: b.Key}, outbox.Tally{Begun: 2, Oldest: a.Began, InFlight: 1})
+	f("and not later", outbox.TallyQuery{Since: since, Until: a.Began}, outbox.Tally{Begun: 1, Oldest: a.Began, InFlight: 2})
 	f("since ever", outbox.TallyQuery{}, outbox.Tally{Begun: 4, Oldest: old.Began, InFlight: 2})
 	if n, err := s.Forgive(t.Context(), "a", watch.Event{At: now, Kind: watch.Action}); err != nil || n != 2 {
 		t.Errorf("Forgive = %d, %v, want both rows of a", n, err)

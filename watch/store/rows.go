@@ -56,6 +56,9 @@ func (s *Store) Tally(ctx context.Context, q outbox.TallyQuery) (t outbox.Tally,
 
 func tallyQueries(q outbox.TallyQuery) (begun, flying conditions) {
 	begun.and("began >= ? AND began > 0", nanos(q.Since))
+	if !q.Until.IsZero() {
+		begun.and("began <= ?", nanos(q.Until))
+	}
 	if q.Object != "" { // what is forgiven an object still counts for all
 		begun.and("NOT forgiven")
 	}
