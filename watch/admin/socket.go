@@ -34,6 +34,9 @@ func Listen(path string) (net.Listener, error) {
 		conn.Close()
 		return nil, fmt.Errorf("the socket %s is in use: is cfn-watch running already?", path)
 	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
+		return nil, fmt.Errorf("make the operator's socket: %s is there and is no socket: [server] admin says where it is to be", path)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("make the operator's socket: %w", err)
 	}
