@@ -57,6 +57,9 @@ func (s *Server) issueKey(ctx context.Context, _ string, in KeyRequest) (Key, er
 	if !slices.Contains(roles, in.Role) {
 		return Key{}, fmt.Errorf("a key has no role %q: there are %s", in.Role, join(roles))
 	}
+	if in.Stack != "" && in.Role != watch.Guest {
+		return Key{}, fmt.Errorf("a stack binds guests alone, not role %s, which is of the whole project", in.Role)
+	}
 	now := time.Now().Truncate(time.Second)
 	k := store.Key{
 		Access: "CFNW" + rand.Text()[:16], Secret: awsquery.Secret(rand.Text() + rand.Text()[:14]),
