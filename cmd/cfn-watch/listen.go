@@ -62,12 +62,13 @@ type certificate struct {
 }
 
 func (c *certificate) load() error {
+	at := c.stamps() // of files that change after this, the next look tells
 	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
 	if err != nil {
 		return fmt.Errorf("load the certificate: [server] cert = %s, key = %s: %w", c.cert, c.key, err)
 	}
 	c.now = &pair
-	c.stamp, c.checked = c.stamps(), time.Now()
+	c.stamp, c.checked = at, time.Now()
 	return nil
 }
 
