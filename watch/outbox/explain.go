@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -16,7 +17,7 @@ type Explanation struct {
 	Target      string        `json:"target,omitempty"`
 	Transitions []watch.Event `json:"transitions,omitempty"` // newest first
 	Actions     []Explained   `json:"actions,omitempty"`     // newest first
-	Gates       []watch.Event `json:"gates,omitempty"`       // answers that changed, newest first
+	Gates       []watch.Event `json:"gates,omitempty"`       // answers that changed, and storms that held it, newest first
 	Suspended   []Suspension  `json:"suspended,omitempty"`   // that cover it
 	Storms      []Storm       `json:"storms,omitempty"`      // that hold it
 	Next        string        `json:"next,omitempty"`        // one line
@@ -104,11 +105,12 @@ func (o *Outbox) ExplainTarget(ctx context.Context, object string) (Explanation,
 	return x, o.holds(ctx, &x, now, "", "", object)
 }
 
-// shownActions is how many of them an explanation has, and shownEvents of
-// which kinds of events.
+// shownActions is how many of them an explanation has, shownEvents of which
+// kinds of events, and shownStorms of what was told of storms.
 const (
 	shownActions = 20
 	shownEvents  = 50
+	shownStorms  = 10
 )
 
 func (o *Outbox) explain(ctx context.Context, x *Explanation, q watch.EventQuery, rows RowQuery) error {
@@ -127,8 +129,27 @@ func (o *Outbox) explain(ctx context.Context, x *Explanation, q watch.EventQuery
 		}
 	}
 	q.Kinds = []watch.EventKind{watch.Gate, watch.Suspension}
-	x.Gates, _, err = o.Store.Events(ctx, q)
-	return err
+	if x.Gates, _, err = o.Store.Events(ctx, q); err != nil {
+		return err
+	}
+	return o.explainStorms(ctx, x, actions)
+}
+
+// explainStorms adds the storms of the domains in which a storm held an action.
+func (o *Outbox) explainStorms(ctx context.Context, x *Explanation, actions []Row) error {
+	i := slices.IndexFunc(actions, func(r Row) bool { return r.metStorm() })
+	if i < 0 {
+		return nil
+	}
+	for _, domain := range []string{actions[i].Project, watch.AllProjects} {
+		storms, _, err := o.Store.Events(ctx, watch.EventQuery{Key: stormKey(domain), Limit: shownStorms})
+		if err != nil {
+			return err
+		}
+		x.Gates = append(x.Gates, storms...)
+	}
+	slices.SortStableFunc(x.Gates, func(a, b watch.Event) int { return b.At.Compare(a.At) })
+	return nil
 }
 
 // holds adds what holds all actions of an alarm or a target.

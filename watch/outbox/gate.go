@@ -296,6 +296,9 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 	reason := strings.TrimSuffix(a.Cause+": "+a.Detail, ": ")
 	changed := r.Gate != a.Gate || !strings.HasPrefix(r.Why, a.Cause) || a.Verdict == Refuse
 	c.Row.Claim, c.Row.Lease = "", time.Time{}
+	if a.Gate != stormGate {
+		c.Row.noteStorm()
+	}
 	c.Row.Gate, c.Row.Why = a.Gate, reason
 	if changed {
 		c.Row.Since, c.Row.Told = now, false
@@ -316,6 +319,9 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 	c.Row.Next = now.Add(recheck)
 	if !a.Until.IsZero() {
 		c.Row.Next = later(a.Until, now.Add(time.Millisecond))
+	}
+	if a.Gate == stormGate {
+		return o.heldByStorm(now, r, c)
 	}
 	if changed {
 		c.Row.note(Step{At: now, Status: Held, Text: named(a.Gate, reason)})

@@ -76,8 +76,12 @@ func TestExplain(t *testing.T) {
 		if want := []Status{Looked, Acting, Acted, Verifying, Done}; !slices.Equal(steps, want) {
 			t.Errorf("steps %q, want %q", steps, want)
 		}
-		if len(x.Gates) == 0 || !strings.Contains(x.Gates[0].Summary, "held: g3: storm in project p1: ") {
-			t.Errorf("gates %+v", x.Gates)
+		numbers := "10 of 10 guests of project p1 overdue since "
+		if !strings.HasPrefix(x.Actions[0].Why, "storm in project p1: "+numbers) {
+			t.Errorf("held for %q, want the storm and its numbers", x.Actions[0].Why)
+		}
+		if len(x.Gates) < 2 || !strings.HasPrefix(x.Gates[0].Summary+x.Gates[1].Summary, "storm: nothing rough is done: ") {
+			t.Errorf("gates %+v, want the storms that hold it", x.Gates)
 		}
 		if len(x.Storms) != 2 || x.Storms[0].Domain != "all" || x.Storms[1].Domain != "p1" {
 			t.Errorf("storms %+v", x.Storms)

@@ -43,6 +43,7 @@ func (s Status) InFlight() bool {
 
 // A Row is an action that is or was wanted.
 type Row struct {
+	ID  int64  // the store's own; 0: it is not there yet
 	Key string // unique for ever: see RowOf
 	watch.Wanted
 	Rough  bool   // it touches a machine; else it is a message

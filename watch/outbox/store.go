@@ -62,6 +62,7 @@ type Change struct {
 	Row    Row    // without a Key: there is none, only events
 	Owner  string // the claim that the row must have in the store; empty: none
 	New    bool   // the row is not there yet; if it is, nothing is written
+	Hold   bool   // a gate holds the row, and Next, Gate, Why and Since are all that is new of it; if another has claimed it, it is left alone
 	Events []watch.Event
 }
 

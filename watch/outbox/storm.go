@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,7 +87,7 @@ func domainName(domain string) string {
 }
 
 func stormEvent(domain string, now time.Time, text string) *watch.Event {
-	e := watch.Event{At: now, Kind: watch.Gate, Summary: text}
+	e := watch.Event{At: now, Kind: watch.Gate, Key: stormKey(domain), Summary: text}
 	if domain != watch.AllProjects {
 		e.Project = domain
 	}
@@ -120,7 +122,7 @@ func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
 	if err := o.record(ctx, events); err != nil || !over {
 		return err
 	}
-	return o.Store.Rouse(ctx, "g3", now)
+	return o.Store.Rouse(ctx, stormGate, now)
 }
 
 // record writes entries of the history that belong to no row.
@@ -134,6 +136,34 @@ func (o *Outbox) record(ctx context.Context, events []watch.Event) error {
 	}
 	return err
 }
+
+// stormGate is the one that holds up to a million rows at once. A row that it
+// holds says so itself, and has neither an entry in the history nor a step of
+// its own: the history has the storm.
+const stormGate = "g3"
+
+// heldByStorm is what is written of a row that was r.
+func (o *Outbox) heldByStorm(now time.Time, r Row, c Change) []Change {
+	changes := o.longHeld(now, c)
+	changes[0].Hold = r.Claim == "" && changes[0].Row.Told == r.Told
+	return changes
+}
+
+// metStorm says that a storm holds the row, or did.
+func (r *Row) metStorm() bool {
+	return r.Gate == stormGate || slices.ContainsFunc(r.Steps, func(s Step) bool { return strings.HasPrefix(s.Text, stormGate+": ") })
+}
+
+// noteStorm adds the step of a hold by a storm to a row that goes on.
+func (r *Row) noteStorm() {
+	if r.Gate == stormGate {
+		r.note(Step{At: r.Since, Status: Held, Text: named(r.Gate, r.Why)})
+	}
+}
+
+// stormKey is what the entries of the history about the storms of a domain have
+// as their key.
+func stormKey(domain string) string { return "storm|" + domain }
 
 // stormRecheck is when a row that a storm holds is asked about again, if the
 // storm is not over before: a million of them may be held.
@@ -168,10 +198,10 @@ func (l *lookout) storm(c candidate) Reply {
 		case st.since.IsZero() || st.waived:
 			continue
 		case st.ended.IsZero():
-			return Reply{Gate: "g3", Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.o.Gates), Until: l.now.Add(stormRecheck)}
+			return Reply{Gate: stormGate, Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.o.Gates), Until: l.now.Add(stormRecheck)}
 		case c.ofSilence():
 			if until := st.ended.Add(c.view.Silence()); l.now.Before(until) {
-				return Reply{Gate: "g3", Verdict: Hold, Until: until,
+				return Reply{Gate: stormGate, Verdict: Hold, Until: until,
 					Cause: fmt.Sprintf("storm in %s is over, and who is silent is given %s", domainName(domain), c.view.Silence())}
 			}
 		}

@@ -1,11 +1,24 @@
 package outbox_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
+	. "github.com/cfn-agent/cfn-agent/watch/outbox"
 )
+
+// explained is what there is to say of an alarm of p1 that wanted one action.
+func (c *cloud) explained(alarm string) Explanation {
+	c.t.Helper()
+	x, err := c.outbox.ExplainAlarm(c.t.Context(), "p1", alarm)
+	if err != nil || len(x.Actions) != 1 {
+		c.t.Fatalf("%+v, %v, want one action", x.Actions, err)
+	}
+	return x
+}
 
 func TestLostHeartbeatRestartsOnce(t *testing.T) {
 	in(t, func(t *testing.T, c *cloud) {
@@ -19,7 +32,8 @@ func TestLostHeartbeatRestartsOnce(t *testing.T) {
 }
 
 // All guests' network is gone for ten minutes, and back: the history says why
-// nothing was done, on the server's own account and on each guest's.
+// nothing was done, once for all of them; each guest is explained by it, while
+// the storm goes on and afterwards.
 func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
 	in(t, func(t *testing.T, c *cloud) {
 		c.add("p1", 1000)
@@ -28,7 +42,13 @@ func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
 		c.pass(7 * time.Minute)
 		c.wantStates("cut off", map[watch.State]int{watch.Firing: 1000})
 		c.wantHistory(watch.EventQuery{Kinds: []watch.EventKind{watch.Gate}, Project: "p1"}, "storm: nothing rough is done: ")
-		c.wantHistory(watch.EventQuery{Alarm: "p1-0999"}, "cfnwatch:exec:restart: held: g3: storm in project p1: ")
+		x := c.explained("p1-0999")
+		if a := x.Actions[0]; a.Status != Held || a.Gate != "g3" || !strings.HasPrefix(a.Why, "storm in project p1: 1000 of 1000 guests of project p1 overdue since ") {
+			t.Errorf("action %+v, want it held by the storm, with its numbers", a)
+		}
+		if lines := c.history(watch.EventQuery{Alarm: "p1-0999", Kinds: []watch.EventKind{watch.Gate}}); len(lines) != 0 {
+			t.Errorf("a guest among a thousand has entries of its own: %q", lines)
+		}
 		if got := c.outbox.Storms(); len(got) != 2 || got[0].Domain != "all" || got[1].Domain != "p1" || got[1].Overdue != 1000 {
 			t.Errorf("storms %+v, want of 1000 in p1 and in all", got)
 		}
@@ -38,6 +58,19 @@ func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
 		c.wantStates("back", map[watch.State]int{watch.OK: 1000})
 		c.wantHistory(watch.EventQuery{Project: "p1", Kinds: []watch.EventKind{watch.Gate}}, "storm is over: ")
 		c.wantHistory(watch.EventQuery{Alarm: "p1-0999"}, "cfnwatch:exec:restart: refused: g7: the alarm is no longer in that ALARM")
+		x = c.explained("p1-0999")
+		if s := x.Actions[0].Steps; len(s) != 2 || s[0].Status != Held || !strings.HasPrefix(s[0].Text, "g3: storm in project p1") || s[1].Status != Refused {
+			t.Errorf("steps %+v, want that the storm held it, and the refusal", s)
+		}
+		var gates []string
+		for _, e := range slices.Backward(x.Gates) {
+			gates = append(gates, e.Summary)
+		}
+		for _, begins := range []string{"storm: nothing rough is done: ", "storm is over: "} {
+			if !slices.ContainsFunc(gates, func(l string) bool { return strings.HasPrefix(l, begins) }) {
+				t.Errorf("nothing in the explanation begins %q: %q", begins, gates)
+			}
+		}
 	})
 }
 

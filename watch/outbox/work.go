@@ -237,6 +237,7 @@ func (w *work) enter(ctx context.Context) bool {
 		w.row.Claim = ""
 		return false
 	}
+	w.row.noteStorm()
 	r := w.step(Acting, Answer{})
 	if r.Rough || r.Began.IsZero() {
 		r.Began = now

@@ -30,8 +30,6 @@ func stageOf(s outbox.Status) int {
 
 // notes are what no query asks for. A row that nobody has worked on has none.
 type notes struct {
-	Why      string          `json:",omitempty"`
-	Since    time.Time       `json:",omitzero"`
 	Told     bool            `json:",omitempty"`
 	Tries    int             `json:",omitempty"`
 	Baseline json.RawMessage `json:",omitempty"`
@@ -41,7 +39,7 @@ type notes struct {
 }
 
 func notesOf(r *outbox.Row) (string, error) {
-	n := notes{r.Why, r.Since, r.Told, r.Tries, r.Baseline, r.Trial, r.Notice, r.Steps}
+	n := notes{r.Told, r.Tries, r.Baseline, r.Trial, r.Notice, r.Steps}
 	if reflect.ValueOf(n).IsZero() {
 		return "", nil
 	}
@@ -50,14 +48,19 @@ func notesOf(r *outbox.Row) (string, error) {
 }
 
 const (
-	rowColumns = "row_key, rough, object, wanted, born, status, next, claim, lease, began, gate, forgiven, notes"
+	asked = `row_key, rough, object, alarm_id, project, alarm, revision, number, was, state, at, reason, data,
+		position, repeated, action, origin, stack, target, span, born`
 
-	newRows = `INSERT OR FAIL INTO outbox (row_key, alarm_id, number, repeated, project, stack, rough, object, wanted, born,
-		status, stage, next, claim, lease, began, gate, forgiven, notes) VALUES `
+	rowColumns = "id, " + asked + ", status, next, claim, lease, began, gate, why, since, forgiven, notes"
+
+	newRows     = "INSERT OR FAIL INTO outbox (" + asked + ", status, stage, next, claim, lease, began, gate, why, since, forgiven, notes) VALUES "
 	unlessThere = " ON CONFLICT (row_key) DO NOTHING"
 
-	setRow = `UPDATE outbox SET status = ?, stage = ?, next = ?, claim = ?, lease = ?, began = ?, gate = ?, forgiven = ?, notes = ?
+	setRow = `UPDATE outbox SET status = ?, stage = ?, next = ?, claim = ?, lease = ?, began = ?, gate = ?, why = ?, since = ?, forgiven = ?, notes = ?
 		WHERE row_key = ? AND claim = ?`
+
+	holdRows = `UPDATE OR FAIL outbox SET (status, next, gate, why, since) = ('held', column2, column3, column4, column5) FROM (VALUES `
+	ifFree   = ") WHERE id = column1 AND stage = 1 AND claim = ''"
 
 	dueRows = "SELECT " + rowColumns + ` FROM outbox AS o
 		WHERE stage IN (0, 1) AND next <= ?1 AND (claim = '' OR lease <= ?1) AND (rough OR NOT EXISTS (
@@ -67,33 +70,29 @@ const (
 )
 
 func readRow(r *row) (o outbox.Row) {
-	o.Key, o.Rough, o.Object = r.text(), r.yes(), r.text()
-	r.json(&o.Wanted)
-	if string(o.Data) == "null" { // which is how JSON says that there is none
-		o.Data = nil
-	}
-	o.Born, o.Status, o.Next, o.Claim, o.Lease, o.Began = r.time(), outbox.Status(r.text()), r.time(), r.text(), r.time(), r.time()
-	o.Gate, o.Forgiven = r.text(), r.yes()
+	o.ID, o.Key, o.Rough, o.Object = r.number(), r.text(), r.yes(), r.text()
+	o.AlarmID, o.Project, o.Alarm, o.Revision, o.Number = r.number(), r.text(), r.text(), int(r.number()), int(r.number())
+	o.From, o.To, o.At, o.Reason, o.Data = watch.State(r.text()), watch.State(r.text()), r.time(), r.text(), r.raw()
+	o.Index, o.Repeat, o.Action, o.Origin = int(r.number()), int(r.number()), r.text(), watch.Origin(r.text())
+	o.Stack, o.Target, o.Span, o.Born = r.text(), r.text(), r.duration(), r.time()
+	o.Status, o.Next, o.Claim, o.Lease, o.Began = outbox.Status(r.text()), r.time(), r.text(), r.time(), r.time()
+	o.Gate, o.Why, o.Since, o.Forgiven = r.text(), r.text(), r.time(), r.yes()
 	var n notes
 	r.json(&n)
-	o.Why, o.Since, o.Told, o.Tries = n.Why, n.Since, n.Told, n.Tries
-	o.Baseline, o.Trial, o.Notice, o.Steps = n.Baseline, n.Trial, n.Notice, n.Steps
+	o.Told, o.Tries, o.Baseline, o.Trial, o.Notice, o.Steps = n.Told, n.Tries, n.Baseline, n.Trial, n.Notice, n.Steps
 	return o
 }
 
-func rowValues(r outbox.Row) ([]any, error) {
-	wanted, err := json.Marshal(r.Wanted)
-	if err != nil {
-		return nil, err
-	}
-	notes, err := notesOf(&r)
-	return []any{r.Key, r.AlarmID, r.Number, r.Repeat, r.Project, r.Stack, r.Rough, r.Object, string(wanted), nanos(r.Born),
-		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Forgiven, notes}, err
+func rowValues(r *outbox.Row) ([]any, error) {
+	notes, err := notesOf(r)
+	return []any{r.Key, r.Rough, r.Object, r.AlarmID, r.Project, r.Alarm, r.Revision, r.Number, string(r.From), string(r.To), nanos(r.At), r.Reason, string(r.Data),
+		r.Index, r.Repeat, r.Action, string(r.Origin), r.Stack, r.Target, r.Span.Nanoseconds(), nanos(r.Born),
+		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes}, err
 }
 
 // putRow writes a row that is not there yet.
 func (t *tx) putRow(r outbox.Row) (written bool, err error) {
-	values, err := rowValues(r)
+	values, err := rowValues(&r)
 	if err != nil {
 		return false, err
 	}
@@ -108,7 +107,7 @@ func (t *tx) setRow(r outbox.Row, owner string) (written bool, err error) {
 		return false, err
 	}
 	n, err := t.exec(setRow, string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began),
-		r.Gate, r.Forgiven, notes, r.Key, owner)
+		r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes, r.Key, owner)
 	return n > 0, err
 }
 
@@ -149,7 +148,13 @@ func (s *Store) Renew(ctx context.Context, key, owner string, until time.Time) (
 func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []string, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
 		var events []watch.Event
-		for _, c := range changes {
+		var held []*outbox.Row
+		for i := range changes {
+			c := &changes[i]
+			if c.Hold {
+				held, events = append(held, &c.Row), append(events, c.Events...)
+				continue
+			}
 			written, err := t.change(c)
 			if err != nil {
 				return err
@@ -162,6 +167,9 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 			}
 			events = append(events, c.Events...)
 		}
+		if err := t.hold(held); err != nil {
+			return err
+		}
 		return t.putEvents(events)
 	})
 	if err != nil {
@@ -170,7 +178,16 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 	return lost, nil
 }
 
-func (t *tx) change(c outbox.Change) (written bool, err error) {
+// hold writes of rows that a gate holds nothing but that: in a storm they are a
+// million.
+func (t *tx) hold(rows []*outbox.Row) error {
+	return t.execAll(holdRows, len(rows), func(i int) ([]any, error) {
+		r := rows[i]
+		return []any{r.ID, nanos(r.Next), r.Gate, r.Why, nanos(r.Since)}, nil
+	}, ifFree)
+}
+
+func (t *tx) change(c *outbox.Change) (written bool, err error) {
 	switch {
 	case c.Row.Key == "":
 		return true, nil

@@ -61,6 +61,7 @@ func wantDue(t *testing.T, s *Store, why string, at time.Time, want ...outbox.Ro
 func TestRowsKeepEveryField(t *testing.T) {
 	s := fresh(t)
 	r := filled[outbox.Row](t)
+	r.ID = 1
 	add(t, s, r)
 	f := func(want ...outbox.Row) {
 		t.Helper()
@@ -72,6 +73,7 @@ func TestRowsKeepEveryField(t *testing.T) {
 	bare := message(7, 1, 0)
 	add(t, s, bare)
 	changed := filled[outbox.Row](t)
+	changed.ID = 2
 	changed.Key, changed.Wanted, changed.Rough, changed.Object, changed.Born = bare.Key, bare.Wanted, bare.Rough, bare.Object, bare.Born
 	if lost, err := s.Update(t.Context(), outbox.Change{Row: changed}); err != nil || lost != nil {
 		t.Fatal(lost, err)
@@ -169,6 +171,47 @@ func TestUpdateOfALostClaim(t *testing.T) {
 	if err != nil || len(events) != 2 || events[0].Summary != "of no row" || events[1].Summary != "mine" {
 		t.Errorf("events %+v, %v, want those of mine and of no row alone", events, err)
 	}
+}
+
+// A hold writes what the gate said and nothing else: a row that was claimed, is
+// in flight or has ended meanwhile stays as it is.
+func TestHold(t *testing.T) {
+	s := fresh(t)
+	free, tried, taken, flying, over := rough("free", 1), rough("tried", 1), rough("taken", 1), rough("flying", 1), rough("over", 1)
+	tried.Status, tried.Tries, tried.Steps = outbox.Failed, 3, []outbox.Step{{At: now, Status: outbox.Failed, Text: "no answer"}}
+	flying.Status, over.Status = outbox.Acting, outbox.Done
+	add(t, s, free, tried, taken, flying, over)
+	before, err := s.Rows(t.Context(), outbox.RowQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, _ = claim(t, s, taken.Key, "a", now)
+	var changes []outbox.Change
+	for _, r := range before {
+		r.Gate, r.Why, r.Since, r.Next = "g3", "12 of 40", now.Add(time.Second), now.Add(time.Minute)
+		changes = append(changes, outbox.Change{Row: r, Hold: true})
+	}
+	changes = append(changes, outbox.Change{Events: []watch.Event{{At: now, Summary: "storm"}}})
+	if lost, err := s.Update(t.Context(), changes...); err != nil || lost != nil {
+		t.Fatal(lost, err)
+	}
+	for i, want := range before { // the newest first
+		switch want.Key {
+		case free.Key, tried.Key:
+			want = changes[i].Row
+			want.Status = outbox.Held
+		case taken.Key:
+			want = taken
+		}
+		got, err := s.Rows(t.Context(), outbox.RowQuery{Key: want.Key})
+		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("%+v, %v,\nwant %+v", got, err, want)
+		}
+	}
+	if events, _, err := s.Events(t.Context(), watch.EventQuery{}); err != nil || len(events) != 1 {
+		t.Errorf("events %+v, %v, want that of the storm", events, err)
+	}
+	wantDue(t, s, "until it is to be asked again", now, flying)
 }
 
 func TestReleaseAndRouse(t *testing.T) {

@@ -16,7 +16,8 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 			return err
 		}
 		err := t.execAll(newRows, len(b.Wanted), func(i int) ([]any, error) {
-			return rowValues(outbox.RowOf(b.Wanted[i], b.At))
+			r := outbox.RowOf(b.Wanted[i], b.At)
+			return rowValues(&r)
 		}, unlessThere)
 		if err != nil {
 			return err

@@ -122,9 +122,11 @@ const rowsAtOnce = 50
 // execAll runs a statement for n rows, some at a time: head, then the values
 // of rows in parentheses, then tail.
 func (t *tx) execAll(head string, n int, values func(i int) ([]any, error), tail string) error {
-	for from := 0; from < n; from += rowsAtOnce {
-		var args []any
+	var args []any
+	var query string
+	for from, rows := 0, 0; from < n; from += rowsAtOnce {
 		to := min(from+rowsAtOnce, n)
+		args = args[:0]
 		for i := from; i < to; i++ {
 			v, err := values(i)
 			if err != nil {
@@ -132,8 +134,12 @@ func (t *tx) execAll(head string, n int, values func(i int) ([]any, error), tail
 			}
 			args = append(args, v...)
 		}
-		marks := "(?" + strings.Repeat(", ?", len(args)/(to-from)-1) + ")"
-		if _, err := t.exec(head+marks+strings.Repeat(", "+marks, to-from-1)+tail, args...); err != nil {
+		if rows != to-from {
+			rows = to - from
+			marks := "(?" + strings.Repeat(", ?", len(args)/rows-1) + ")"
+			query = head + marks + strings.Repeat(", "+marks, rows-1) + tail
+		}
+		if _, err := t.exec(query, args...); err != nil {
 			return err
 		}
 	}

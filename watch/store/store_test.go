@@ -203,9 +203,11 @@ func TestRecordIsAllOrNothing(t *testing.T) {
 	s := fresh(t)
 	id := put(t, s, "a")
 	tr := watch.Transition{AlarmID: id, Number: 1, To: watch.Firing, At: now}
-	bad := watch.Wanted{Transition: tr, Action: "cfnwatch:notify"}
-	bad.Data = json.RawMessage("{")
-	err := s.Record(t.Context(), watch.Batch{At: now, Transitions: []watch.Transition{tr}, Wanted: []watch.Wanted{bad}})
+	if _, err := s.writer.Exec("CREATE TRIGGER no BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no'); END"); err != nil {
+		t.Fatal(err)
+	}
+	wanted := watch.Wanted{Transition: tr, Action: "cfnwatch:notify"}
+	err := s.Record(t.Context(), watch.Batch{At: now, Transitions: []watch.Transition{tr}, Wanted: []watch.Wanted{wanted}})
 	if got := loadAll(t, s)["a"].Kept.State; err == nil || got != watch.NoData {
 		t.Errorf("Record = %v and the state %s, want an error and %s", err, got, watch.NoData)
 	}

@@ -57,20 +57,31 @@ CREATE INDEX event_of_alarm ON event (project, alarm);
 CREATE INDEX event_of_target ON event (target) WHERE target <> '';
 CREATE INDEX event_of_row ON event (row_key) WHERE row_key <> '';
 
--- Actions wanted. wanted is what asked for the action and never changes; notes
--- is what no query asks for. stage is what status says in numbers, for the
+-- Actions wanted. What comes before born never changes; notes is what no query
+-- asks for and few rows have. stage is what status says in numbers, for the
 -- indexes: 0 in flight, 1 not in flight, 2 ended.
 CREATE TABLE outbox (
   id       INTEGER PRIMARY KEY,
   row_key  TEXT    NOT NULL UNIQUE,
-  alarm_id INTEGER NOT NULL,
-  number   INTEGER NOT NULL,
-  repeated INTEGER NOT NULL,
-  project  TEXT    NOT NULL,
-  stack    TEXT    NOT NULL,
   rough    INTEGER NOT NULL,
   object   TEXT    NOT NULL,
-  wanted   TEXT    NOT NULL,
+  alarm_id INTEGER NOT NULL,
+  project  TEXT    NOT NULL,
+  alarm    TEXT    NOT NULL,
+  revision INTEGER NOT NULL,
+  number   INTEGER NOT NULL,
+  was      TEXT    NOT NULL,
+  state    TEXT    NOT NULL,
+  at       INTEGER NOT NULL,
+  reason   TEXT    NOT NULL,
+  data     TEXT    NOT NULL,
+  position INTEGER NOT NULL,
+  repeated INTEGER NOT NULL,
+  action   TEXT    NOT NULL,
+  origin   TEXT    NOT NULL,
+  stack    TEXT    NOT NULL,
+  target   TEXT    NOT NULL,
+  span     INTEGER NOT NULL,
   born     INTEGER NOT NULL,
   status   TEXT    NOT NULL,
   stage    INTEGER NOT NULL,
@@ -79,6 +90,8 @@ CREATE TABLE outbox (
   lease    INTEGER NOT NULL,
   began    INTEGER NOT NULL,
   gate     TEXT    NOT NULL,
+  why      TEXT    NOT NULL,
+  since    INTEGER NOT NULL,
   forgiven INTEGER NOT NULL,
   notes    TEXT    NOT NULL
 );
