@@ -28,7 +28,7 @@ type View struct {
 	NextLook time.Time     // zero: with the next sample
 	Instance string        // InstanceId of the newest sample that had one
 	Mixed    bool          // samples of several instances came, within the range or the silence
-	Points   []Datapoint   // of the range, newest first, with Count 0 where missing; none of a presence alarm
+	Points   []Datapoint   // of the range, newest first, with Count 0 where missing; none of a presence alarm, nor in a list of alarms
 }
 
 // AlarmQuery asks for alarms of a caller's project; an operator's, of Project,
@@ -78,13 +78,14 @@ func (e *Engine) Alarms(now time.Time, c Caller, q AlarmQuery) []View {
 	return views
 }
 
+// matches is asked of every alarm while no push is taken: it copies nothing.
 func (q *AlarmQuery) matches(en *entry) bool {
-	a := en.alarm()
-	if after := q.After; after.Name != "" && cmp.Or(cmp.Compare(a.Project, after.Project), cmp.Compare(a.Name, after.Name)) <= 0 {
+	if after := &q.After; after.Name != "" && cmp.Or(cmp.Compare(en.project.id, after.Project), cmp.Compare(en.name, after.Name)) <= 0 {
 		return false
 	}
-	return strings.HasPrefix(a.Name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
-		(q.ActionPrefix == "" || slices.ContainsFunc(slices.Concat(a.OnAlarm, a.OnOK, a.OnNoData), func(action string) bool {
+	a := &en.kind.alarm
+	return strings.HasPrefix(en.name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
+		(q.ActionPrefix == "" || slices.ContainsFunc(en.actions, func(action string) bool {
 			return strings.HasPrefix(action, q.ActionPrefix)
 		}))
 }
@@ -95,7 +96,7 @@ func (e *Engine) View(now time.Time, project, name string) (View, bool) {
 	defer e.mu.Unlock()
 	if p := e.projects[project]; p != nil {
 		if en := p.alarms[name]; en != nil {
-			return e.view(en, now), true
+			return e.whole(en, now), true
 		}
 	}
 	return View{}, false
@@ -106,7 +107,7 @@ func (e *Engine) ViewID(now time.Time, id int64) (View, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if en := e.byID[id]; en != nil {
-		return e.view(en, now), true
+		return e.whole(en, now), true
 	}
 	return View{}, false
 }
@@ -140,10 +141,18 @@ func (e *Engine) view(en *entry, now time.Time) View {
 			v.Arrived = e.wall(h.last, now)
 		}
 	} else {
-		v.Points = en.rule.periods(en.window, now)
 		v.Fed = len(en.window.buckets) > 0
 	}
 	v.Mixed = en.mixed != 0 && at-en.mixed < instant(within)
+	return v
+}
+
+// whole is a view with datapoints, which take long to work out.
+func (e *Engine) whole(en *entry, now time.Time) View {
+	v := e.view(en, now)
+	if !en.rule.presence {
+		v.Points = en.rule.periods(en.window, now)
+	}
 	return v
 }
 
