@@ -35,14 +35,15 @@ type View struct {
 // or of all.
 type AlarmQuery struct {
 	Project      string
-	Names        []string // empty: all
-	Prefix       string   // of names
-	State        State    // empty: any
-	ActionPrefix string   // of an action of any state
-	Namespace    string   // empty: any
-	Metric       string   // empty: any
-	After        View     // from the page before: only the Project and Name are read
-	Limit        int      // 0: all
+	Names        []string                              // empty: all
+	Prefix       string                                // of names
+	State        State                                 // empty: any
+	ActionPrefix string                                // of an action of any state, as Shown has it
+	Shown        func(of Origin, action string) string // nil: as it is
+	Namespace    string                                // empty: any
+	Metric       string                                // empty: any
+	After        View                                  // from the page before: only the Project and Name are read
+	Limit        int                                   // 0: all
 }
 
 // Alarms lists alarms by project and name.
@@ -86,6 +87,9 @@ func (q *AlarmQuery) matches(en *entry) bool {
 	a := &en.kind.alarm
 	return strings.HasPrefix(en.name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
 		(q.ActionPrefix == "" || slices.ContainsFunc(en.actions, func(action string) bool {
+			if q.Shown != nil {
+				action = q.Shown(a.Origin, action)
+			}
 			return strings.HasPrefix(action, q.ActionPrefix)
 		}))
 }

@@ -42,9 +42,7 @@ func (h *Handler) shown(c *call, v watch.View) metricAlarm {
 	actions := func(of []string) list[string] {
 		l := slices.Clone(listOf(of))
 		for i := range l {
-			if c.caller.Role == watch.Reader {
-				l[i] = h.conceal(l[i])
-			}
+			l[i] = h.shownAction(c, a.Origin, l[i])
 		}
 		return l
 	}
@@ -78,6 +76,15 @@ func (h *Handler) shown(c *call, v watch.View) metricAlarm {
 		TreatMissingData:                   string(a.Missing),
 		Unit:                               a.Unit,
 	}
+}
+
+// shownAction is an action of an alarm as a caller may see it: whole to who
+// could have defined it.
+func (h *Handler) shownAction(c *call, of watch.Origin, action string) string {
+	if c.caller.Role == watch.Reader || of == watch.FromRules {
+		return h.conceal(action)
+	}
+	return action
 }
 
 func shownDimensions(dims []watch.Dimension) list[dimension] {

@@ -37,8 +37,9 @@ type Options struct {
 	// May says what is wrong with an alarm's actions and target, for what its
 	// origin may ask for; nil lets all pass.
 	May func(watch.Alarm) error
-	// Conceal is how an action is shown to those who may only read: without
-	// what would let them run it. nil: as it is.
+	// Conceal is how an action is shown to those who may only read, and one of
+	// the operator's rules to all: without what would let them run it. nil: as
+	// it is.
 	Conceal func(action string) string
 
 	BurstPerKey    int     // of them at once [1,000]

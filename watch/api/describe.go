@@ -69,6 +69,7 @@ func (h *Handler) describeAlarms(_ context.Context, c *call, in *describeAlarmsI
 	views := h.engine.Alarms(c.arrived, c.caller, watch.AlarmQuery{
 		Names: in.AlarmNames, Prefix: in.AlarmNamePrefix, State: watch.State(in.StateValue),
 		ActionPrefix: in.ActionPrefix, After: begin, Limit: limit + 1,
+		Shown: func(of watch.Origin, action string) string { return h.shownAction(c, of, action) },
 	})
 	if len(views) > limit {
 		views = views[:limit]

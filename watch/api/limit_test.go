@@ -369,6 +369,31 @@ func TestRulesAreNotChangedOverTheAPI(t *testing.T) {
 	}
 }
 
+// The URLs of the operator's rules are secrets of the operator's, of which no
+// project learns more than that they are there.
+func TestActionsOfRulesAreConcealed(t *testing.T) {
+	w := unserved(t, Options{Conceal: func(string) string { return "https://hooks.example/..." }})
+	a := watch.Alarm{Project: "p1", Name: "ruled", Namespace: "n", Metric: "m", Statistic: watch.Sum, Period: time.Minute, Periods: 1, Comparison: watch.Less,
+		Origin: watch.FromRules, OnAlarm: []string{"https://hooks.example/T0PS3CRET"}}
+	if _, err := w.engine.Define(t.Context(), time.Now(), watch.Caller{Role: watch.Operator}, a); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []step{
+		{action: "DescribeAlarms", in: obj{}},
+		{action: "DescribeAlarmsForMetric", in: obj{"Namespace", "n", "MetricName", "m"}},
+		{action: "DescribeAlarms", in: obj{"ActionPrefix", "https://hooks.example/."}},
+	} {
+		got := w.do(t, "MEMBER", s.action, s.in)
+		if body := got.Body.String(); got.Code != 200 || !strings.Contains(body, "https://hooks.example/...") || strings.Contains(body, "T0P") {
+			t.Errorf("%s %v: %d %q, want the alarm with its action concealed", s.action, s.in, got.Code, body)
+		}
+	}
+	got := w.do(t, "MEMBER", "DescribeAlarms", obj{"ActionPrefix", "https://hooks.example/T0"})
+	if body := got.Body.String(); got.Code != 200 || strings.Contains(body, "ruled") {
+		t.Errorf("whoever guesses a URL is told so: %d %q", got.Code, body)
+	}
+}
+
 // PutMetricAlarm of an alarm that is there keeps its state and the tags that
 // are not given.
 func TestPutMetricAlarmAgain(t *testing.T) {
