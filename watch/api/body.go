@@ -15,6 +15,7 @@ import (
 const (
 	maxBody  = 1 << 20 // as it comes
 	maxPlain = 8 << 20 // decompressed
+	room     = 8 << 10 // for what is only announced: more comes with the bytes
 )
 
 // readBody reads a request's body as it comes, which is what is signed.
@@ -24,7 +25,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	if r.ContentLength > 0 {
-		b.Grow(int(r.ContentLength) + bytes.MinRead)
+		b.Grow(int(min(r.ContentLength, room)) + bytes.MinRead)
 	}
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

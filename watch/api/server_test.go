@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +233,25 @@ func TestCompressedPush(t *testing.T) {
 	r.Header.Set("Content-Encoding", "gzip")
 	if got := w.ask(t, "GUEST", r, body); got.status != 200 || !w.fed(t, "a") {
 		t.Errorf("compressed push: %d %s, fed %v", got.status, got.body, w.fed(t, "a"))
+	}
+}
+
+// Who announces a body that does not come has not proved who he is yet.
+func TestAnnouncedBodyTakesNoRoom(t *testing.T) {
+	r := httptest.NewRequest("POST", "/v1/", strings.NewReader("short"))
+	r.ContentLength = maxBody
+	const times = 20
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range times {
+		r.Body = io.NopCloser(strings.NewReader("short"))
+		if body, err := readBody(httptest.NewRecorder(), r); err != nil || string(body) != "short" {
+			t.Fatalf("%q, %v", body, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if per := (after.TotalAlloc - before.TotalAlloc) / times; per > 128<<10 {
+		t.Errorf("%d bytes are taken for a body of five", per)
 	}
 }
 
