@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -12,18 +13,21 @@ const (
 	failuresToOpen = 5
 	openFirst      = 5 * time.Second
 	openMost       = time.Minute
+	openForgotten  = time.Hour // after the last failure: alarms name ever new endpoints
 )
 
 // breakers keep endpoints that do not answer from taking the places of others.
 type breakers struct {
-	mu sync.Mutex
-	at map[string]*breaker
+	mu    sync.Mutex
+	at    map[string]*breaker
+	swept time.Time
 }
 
 type breaker struct {
 	failures int
 	until    time.Time // zero: closed
 	wait     time.Duration
+	last     time.Time // failure
 }
 
 // open says whether an endpoint is not to be called now, and until when.
@@ -51,15 +55,26 @@ func (b *breakers) report(endpoint string, status int, now time.Time) {
 	}
 	e := b.at[endpoint]
 	if e == nil {
+		b.sweep(now)
 		e = &breaker{}
 		if b.at == nil {
 			b.at = map[string]*breaker{}
 		}
 		b.at[endpoint] = e
 	}
+	e.last = now
 	if e.failures++; e.failures < failuresToOpen || now.Before(e.until) {
 		return
 	}
 	e.wait = min(max(openFirst, 2*e.wait), openMost)
 	e.until = now.Add(e.wait)
+}
+
+// sweep forgets endpoints that nothing was sent to for long, once in a while.
+func (b *breakers) sweep(now time.Time) {
+	if now.Sub(b.swept) < openMost {
+		return
+	}
+	b.swept = now
+	maps.DeleteFunc(b.at, func(_ string, e *breaker) bool { return now.Sub(e.last) > openForgotten })
 }
