@@ -245,7 +245,9 @@ func (s *server) prune(ctx context.Context) {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {
-		if err := s.store.Prune(ctx, time.Now().Add(-s.config.store.history)); err != nil && ctx.Err() == nil {
+		before := time.Now().Add(-s.config.store.history)
+		err := errors.Join(s.store.Prune(ctx, before), s.config.commands().Forget(before))
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("old history is still there", "err", err)
 		}
 		select {
@@ -278,13 +280,18 @@ func newOutbox(c *config, st *store.Store, engine *watch.Engine, log *slog.Logge
 	}), nil
 }
 
-// actionKinds are the actions that the configuration has.
-func (c *config) actionKinds(post *outbox.Post) map[outbox.Kind]outbox.Action {
+// commands are those of the configuration, with their marks beside the store.
+func (c *config) commands() *outbox.Commands {
 	commands := &outbox.Commands{ByName: map[string]outbox.Command{}, Dir: c.store.path + "-exec"}
 	for _, x := range c.execs {
 		commands.ByName[x.name] = outbox.Command{Argv: x.argv, User: x.user, Timeout: x.timeout, RetryUnknown: x.retryUnknown}
 	}
-	kinds := map[outbox.Kind]outbox.Action{outbox.Webhook: post, outbox.Signal: post, outbox.Exec: commands}
+	return commands
+}
+
+// actionKinds are the actions that the configuration has.
+func (c *config) actionKinds(post *outbox.Post) map[outbox.Kind]outbox.Action {
+	kinds := map[outbox.Kind]outbox.Action{outbox.Webhook: post, outbox.Signal: post, outbox.Exec: c.commands()}
 	if len(c.notify.urls) > 0 {
 		kinds[outbox.Notify] = &outbox.Operator{Post: post, URLs: c.notify.urls}
 	}

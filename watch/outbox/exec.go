@@ -170,6 +170,26 @@ func (c *Commands) write(r Row, m mark) error {
 	return atomicfile.Write(c.path(r), data, atomicfile.KeepOwner(0o600))
 }
 
+// Forget removes marks from before a time. A command that broke off leaves its
+// mark, which is of use no longer than its row.
+func (c *Commands) Forget(before time.Time) error {
+	entries, err := os.ReadDir(c.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && info.ModTime().Before(before) {
+			err = os.Remove(filepath.Join(c.Dir, e.Name()))
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // a command that ended now
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // environment is all that a command gets of the server.
 func environment(r Row) []string {
 	vars := []string{
