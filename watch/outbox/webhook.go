@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -128,8 +129,15 @@ func unsent(ctx context.Context, err error) error {
 	return &Failure{Err: err, Fate: Again}
 }
 
-// bare is an error of net/http without the URL, which may hold a secret.
+// bare is an error of net/http without the URL, which may hold a secret, and
+// without the resolver that was asked: projects read their history.
 func bare(err error) error {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		if e.IsNotFound {
+			return fmt.Errorf("there is no host %s", e.Name)
+		}
+		return fmt.Errorf("the host %s cannot be looked up", e.Name)
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
