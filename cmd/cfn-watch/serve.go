@@ -246,7 +246,10 @@ func (s *server) prune(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		before := time.Now().Add(-s.config.store.history)
-		err := errors.Join(s.store.Prune(ctx, before), s.config.commands().Forget(before))
+		err := errors.Join(s.store.Prune(ctx, before), s.config.commands().Forget(before, func(key string) (bool, error) {
+			rows, err := s.store.Rows(ctx, outbox.RowQuery{Key: key, Open: true})
+			return len(rows) == 0, err
+		}))
 		if err != nil && ctx.Err() == nil {
 			s.log.Warn("old history is still there", "err", err)
 		}

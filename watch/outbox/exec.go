@@ -170,9 +170,10 @@ func (c *Commands) write(r Row, m mark) error {
 	return atomicfile.Write(c.path(r), data, atomicfile.KeepOwner(0o600))
 }
 
-// Forget removes marks from before a time. A command that broke off leaves its
-// mark, which is of use no longer than its row.
-func (c *Commands) Forget(before time.Time) error {
+// Forget removes marks from before a time whose rows have ended: that of a
+// command that broke off says nothing new then. ended says whether the row of a
+// key has; a mark that cannot be read stays.
+func (c *Commands) Forget(before time.Time, ended func(key string) (bool, error)) error {
 	entries, err := os.ReadDir(c.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -181,13 +182,28 @@ func (c *Commands) Forget(before time.Time) error {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err == nil && info.ModTime().Before(before) {
-			err = os.Remove(filepath.Join(c.Dir, e.Name()))
+			err = forget(filepath.Join(c.Dir, e.Name()), ended)
 		}
 		if !errors.Is(err, fs.ErrNotExist) { // a command that ended now
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func forget(path string, ended func(key string) (bool, error)) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var m mark
+	if json.Unmarshal(data, &m) != nil || m.Key == "" {
+		return nil
+	}
+	if over, err := ended(m.Key); err != nil || !over {
+		return err
+	}
+	return os.Remove(path)
 }
 
 // environment is all that a command gets of the server.
