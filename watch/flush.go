@@ -42,6 +42,7 @@ func (e *Engine) Flush(ctx context.Context, now time.Time) error {
 	if passed := now.Sub(e.arrivals); passed >= arrivalsEvery || passed < 0 {
 		entries, e.heard, e.arrivals = append(entries, e.heard...), nil, now
 		e.expireMetrics(now)
+		e.expireMisroutes(now)
 	}
 	e.mu.Unlock()
 	if len(entries) == 0 {

@@ -46,6 +46,7 @@ type misrouteKey struct{ project, stack, alarm string }
 const (
 	mostMisroutes    = 1_000
 	mostMisrouteKeys = 100
+	misroutesFor     = 24 * time.Hour // since the last push
 )
 
 // Misroutes lists them, the busiest first.
@@ -63,6 +64,16 @@ func (e *Engine) Misroutes() []Misroute {
 		return cmp.Or(cmp.Compare(b.Pushes, a.Pushes), cmp.Compare(a.Project, b.Project), cmp.Compare(a.Alarm, b.Alarm), cmp.Compare(a.Stack, b.Stack))
 	})
 	return list
+}
+
+// expireMisroutes forgets those that have ended, so that there is room for new
+// ones. A time to come is of before the clock was set back.
+func (e *Engine) expireMisroutes(now time.Time) {
+	for k, m := range e.misroute {
+		if wallOf(now).Sub(m.Last).Abs() > misroutesFor {
+			delete(e.misroute, k)
+		}
+	}
 }
 
 // Put takes the samples of one push, which arrived now. It works in memory

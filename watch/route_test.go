@@ -145,3 +145,32 @@ func TestForeignIsUnknown(t *testing.T) {
 		t.Error("the alarm is gone, though nothing was to be deleted")
 	}
 }
+
+// What was pushed to the wrong alarm long ago is no news, and keeps no room
+// from what is.
+func TestOldMisroutesAreForgotten(t *testing.T) {
+	e := New(Options{})
+	now := time.Now()
+	if err := e.Start(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"old", "new"} {
+		_, err := e.Define(t.Context(), now, Caller{Project: "p", Role: Member}, Alarm{Name: name, Namespace: "n", Metric: "m", Statistic: Sum,
+			Period: time.Minute, Periods: 1, Comparison: Greater, Stack: "db"})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	push := func(name string) {
+		e.Put(now, Caller{Project: "p", Stack: "web", Role: Guest, Access: "a"}, []Sample{{Namespace: "n", Metric: "m", Alarm: name, Count: 1}})
+	}
+	push("old")
+	now = now.Add(25 * time.Hour)
+	push("new")
+	if err := e.Flush(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if list := e.Misroutes(); len(list) != 1 || list[0].Alarm != "new" {
+		t.Errorf("misroutes %+v, want that to new", list)
+	}
+}
