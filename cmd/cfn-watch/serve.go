@@ -71,13 +71,16 @@ type server struct {
 	metrics  *metrics
 	selftest *selftest // nil: none is wanted
 
+	hangups                     chan os.Signal
 	guests, operators, scrapers net.Listener
 }
 
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, e *env, c *config, newStore bool) (err error) {
 	log := newLog(e, c)
-	s := &server{config: c, log: log}
+	s := &server{config: c, log: log, hangups: make(chan os.Signal, 1)}
+	signal.Notify(s.hangups, syscall.SIGHUP) // one while it starts or stops ends nothing
+	defer signal.Stop(s.hangups)
 	if s.store, err = store.Open(ctx, c.store.path, store.Options{New: newStore, Log: log}); err != nil {
 		return err
 	}
@@ -222,14 +225,11 @@ func (s *server) runSelftest(ctx context.Context) {
 
 // followSignals reads again what can be, on SIGHUP.
 func (s *server) followSignals(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangups:
+		case <-s.hangups:
 			notify(s.log, reloading())
 			if err := applyRules(ctx, s.config, s.engine, s.log); err != nil {
 				s.log.Error("rules are wrong: those from before hold", "err", err)
