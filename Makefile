@@ -6,7 +6,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # HTTP/2 is a third of a megabyte in every guest, and no server of Heat needs it.
 # Of what a guest pays for every run of a tool, most is pages of the program: they are
 # fewer without inlining, but for the packages that a long run is spent in.
-INLINED = github.com/cfn-agent/cfn-agent/... encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
+INLINED = github.com/cfn-agent/cfn-agent/... errors encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
 FLAGS = -trimpath -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(INLINED))
 LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 50000x

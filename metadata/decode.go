@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -75,9 +76,9 @@ func (n node) packages(c *Config) error {
 		}
 		return err
 	})
-	slices.SortStableFunc(c.Packages, func(a, b PackageSet) int {
-		return cmp.Or(cmp.Compare(rank(a.Manager), rank(b.Manager)),
-			cmp.Compare(strings.ToLower(a.Manager), strings.ToLower(b.Manager)))
+	sort.SliceStable(c.Packages, func(i, j int) bool {
+		a, b := c.Packages[i].Manager, c.Packages[j].Manager
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(strings.ToLower(a), strings.ToLower(b))) < 0
 	})
 	return err
 }

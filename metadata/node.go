@@ -2,11 +2,10 @@ package metadata
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -165,11 +164,11 @@ func valueLen(json []byte) int {
 }
 
 // sorted returns the members of an object in the order of their keys' bytes.
-// To sort them, and not each list that is made of them, spares the program a
-// copy of the sort for each type.
+// To sort them, and not each list that is made of them, and by package sort,
+// spares the program a copy of the sort for each type.
 func (n node) sorted(want string) ([]member, error) {
 	list, err := n.members(want)
-	slices.SortFunc(list, func(a, b member) int { return cmp.Compare(a.key, b.key) })
+	sort.Slice(list, func(i, j int) bool { return list[i].key < list[j].key })
 	return list, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -143,7 +144,8 @@ func (p *poller) report(s *Status, _ *task) {
 func (p *poller) reportKnown(s *Status) Config {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id, k := range p.known {
+	for _, id := range slices.Sorted(maps.Keys(p.known)) {
+		k := p.known[id]
 		m := MetadataStatus{Resource: id, When: k.when, From: k.from, Hash: k.hash}
 		if k.err != nil {
 			m.Error, m.Asked = oneLine(p.Mask(k.err.Error())), k.asked
@@ -155,7 +157,6 @@ func (p *poller) reportKnown(s *Status) Config {
 		s.ClockOffset = &offset
 	}
 	s.Problems, s.Missing = append(s.Problems, p.problems...), append(s.Missing, p.missing...)
-	slices.SortFunc(s.Metadata, func(a, b MetadataStatus) int { return strings.Compare(a.Resource, b.Resource) })
 	return p.config
 }
 

@@ -3,7 +3,7 @@
 package nearest
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -48,29 +48,21 @@ func abbreviates(short, long string) bool {
 // aside, the nearest first and at most n: those that a third of its letters,
 // or two, mistyped explain, or a longer form of one of the two.
 func Words(word string, known []string, n int) []string {
-	type candidate struct {
-		word     string
-		distance int
-	}
-	var near []candidate
+	near := map[int][]string{} // by distance
 	want := strings.ToLower(word)
 	for _, k := range known {
 		other := strings.ToLower(k)
 		d := Distance(want, other)
 		if d <= tolerated(want) || begins(want, other) || begins(other, want) {
-			near = append(near, candidate{k, d})
+			near[d] = append(near[d], k)
 		}
 	}
-	slices.SortFunc(near, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.word, b.word))
-	})
 	var words []string
-	for _, c := range slices.Compact(near) {
-		if len(words) < n {
-			words = append(words, c.word)
-		}
+	for _, d := range slices.Sorted(maps.Keys(near)) {
+		slices.Sort(near[d])
+		words = append(words, slices.Compact(near[d])...)
 	}
-	return words
+	return words[:min(n, len(words))]
 }
 
 // tolerated is how many letters may differ. Two swapped ones count as two.

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -64,8 +64,7 @@ func (e *env) openLogs(program, file string, verbose bool) *logs {
 // the journal with their priority, so that "journalctl -p err" finds them.
 func (e *env) stderrWriter(program string) func(slog.Record, string) error {
 	var mu sync.Mutex
-	inJournal, err := systemd.StderrIsJournalStream()
-	inJournal = inJournal && err == nil && e.stderr == os.Stderr
+	inJournal := e.inJournal()
 	fields := map[string]string{"SYSLOG_IDENTIFIER": program}
 	return func(r slog.Record, line string) error {
 		mu.Lock()
@@ -80,6 +79,21 @@ func (e *env) stderrWriter(program string) func(slog.Record, string) error {
 		_, err := io.WriteString(e.stderr, prefix+line+"\n")
 		return err
 	}
+}
+
+// inJournal says whether stderr is the stream to systemd's journal, whose device
+// and inode are in JOURNAL_STREAM, see systemd.exec(5).
+func (e *env) inJournal() bool {
+	stream := e.getenv("JOURNAL_STREAM")
+	if stream == "" {
+		return false
+	}
+	info, err := e.stderr.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stream == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
 func priority(level slog.Level) systemd.Priority {

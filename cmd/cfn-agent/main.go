@@ -99,22 +99,35 @@ func signalContext(parent context.Context) (context.Context, context.CancelFunc)
 	return ctx, func() { signal.Stop(ch); close(ch); cancel(nil) }
 }
 
+// builders are all commands by name. Each is built when it is asked for: in a
+// guest a tool runs often, and pays for every command that is built.
+var builders = []struct {
+	name  string
+	build func(*env) *cobra.Command
+}{
+	{"init", newInitCommand},
+	{"get-metadata", newGetMetadataCommand},
+	{"signal", newSignalCommand},
+	{"create-aws-symlinks", newSymlinksCommand},
+	{"hup", newHupCommand},
+	{"push-stats", newPushStatsCommand},
+	{"run", newRunCommand},
+	{"status", newStatusCommand},
+	{"version", newVersionCommand},
+}
+
 // commandFor returns what a program called name runs: cfn-init is
 // "cfn-agent init"; any other name gets the whole tree.
 func commandFor(name string, e *env) *cobra.Command {
-	root := newRootCommand(e)
-	for _, c := range root.Commands() {
-		if name == "cfn-"+c.Name() {
-			root.RemoveCommand(c)
+	for _, known := range builders {
+		if name == "cfn-"+known.name {
+			c := known.build(e)
 			c.Use = "cfn-" + c.Use
 			c.Example = strings.ReplaceAll(c.Example, "cfn-agent ", "cfn-")
 			return prepare(c)
 		}
 	}
-	for _, c := range root.Commands() {
-		prepare(c)
-	}
-	return prepare(root)
+	return prepare(newRootCommand(e))
 }
 
 func newRootCommand(e *env) *cobra.Command {
@@ -127,7 +140,9 @@ func newRootCommand(e *env) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newInitCommand(e), newGetMetadataCommand(e), newSignalCommand(e), newSymlinksCommand(e), newHupCommand(e), newPushStatsCommand(e), newRunCommand(e), newStatusCommand(e), newVersionCommand(e))
+	for _, known := range builders {
+		root.AddCommand(prepare(known.build(e)))
+	}
 	return root
 }
 
