@@ -158,6 +158,7 @@ func TestOneActionOfTarget(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			c.pass(2 * time.Second) // the first begins first
 		}
 		c.pass(time.Minute)
 		if got := slow.all(); !slices.Equal(got, []string{"a: "}) {
