@@ -78,7 +78,7 @@ func (o *Outbox) TestAction(ctx context.Context, project, alarm, owner string) (
 			Index: i, Action: action, Origin: v.Origin, Stack: v.Stack, Target: v.Target, Span: v.Period * time.Duration(v.Periods),
 		}
 		r := RowOf(w, now)
-		r.Key = fmt.Sprintf("test.%d|%s", now.UnixNano(), r.Key)
+		r.Key = fmt.Sprintf("%s|test.%d", r.Key, now.UnixNano())
 		r.Trial = true
 		keys = append(keys, r.Key)
 		changes = append(changes, Change{Row: r, New: true, Events: []watch.Event{event(r, watch.Action, now, "a test, asked for by "+owner)}})

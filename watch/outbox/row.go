@@ -44,7 +44,7 @@ func (s Status) InFlight() bool {
 // A Row is an action that is or was wanted.
 type Row struct {
 	ID  int64  // the store's own; 0: it is not there yet
-	Key string // unique for ever: see RowOf
+	Key string // unique for ever: see RowOf; that of a rough action begins with Object and |
 	watch.Wanted
 	Rough  bool   // it touches a machine; else it is a message
 	Object string // what a rough action is about: the alarm's Target, what the action names, or alarm/<project>/<name>

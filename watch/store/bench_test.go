@@ -16,15 +16,23 @@ import (
 // populate stores n alarms in one transaction, with windows.
 func populate(t testing.TB, s *Store, n int) {
 	t.Helper()
+	populateWith(t, s, n, func(i int) watch.Alarm { return alarmNamed(fmt.Sprintf("web-%07d-Heartbeat", i)) },
+		watch.Kept{Fed: now, Window: []byte("0123456789abcdef0123456789abcdef")})
+}
+
+// populateWith stores n alarms, each with the same window.
+func populateWith(t testing.TB, s *Store, n int, alarm func(i int) watch.Alarm, window watch.Kept) {
+	t.Helper()
 	var kept []watch.Kept
 	err := write(context.Background(), s.writer, func(t *tx) error {
 		for i := range n {
-			a := alarmNamed(fmt.Sprintf("web-%07d-Heartbeat", i))
+			a := alarm(i)
 			id, err := t.putAlarm(&a)
 			if err != nil {
 				return err
 			}
-			kept = append(kept, watch.Kept{AlarmID: id, Fed: now, Window: []byte("0123456789abcdef0123456789abcdef")})
+			window.AlarmID = id
+			kept = append(kept, window)
 		}
 		return nil
 	})

@@ -216,7 +216,9 @@ func (s *Store) Rouse(ctx context.Context, gate string, now time.Time) error {
 // Forgive implements outbox.Store.
 func (s *Store) Forgive(ctx context.Context, object string, e watch.Event) (forgiven int, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
-		n, err := t.exec("UPDATE outbox SET forgiven = 1 WHERE object = ? AND rough AND NOT forgiven", object)
+		var which conditions
+		which.ofObject(object)
+		n, err := t.exec("UPDATE outbox SET forgiven = 1 WHERE NOT forgiven AND "+which.String(), which.args...)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,14 @@ func (c *conditions) equal(column, value string) {
 	}
 }
 
+// ofObject asks for the rough actions on an object. Their keys begin with it,
+// so that no index of objects need be written with each of them.
+func (c *conditions) ofObject(object string) {
+	if object != "" {
+		c.and("row_key > ? AND row_key < ? AND object = ? AND rough", object+"|", object+"}", object)
+	}
+}
+
 // String is what follows WHERE.
 func (c *conditions) String() string {
 	if len(c.where) == 0 {
@@ -65,7 +73,7 @@ func tallyQueries(q outbox.TallyQuery) (begun, flying conditions) {
 	flying.and("stage = 0")
 	for _, which := range []*conditions{&begun, &flying} {
 		which.and("rough")
-		which.equal("object", q.Object)
+		which.ofObject(q.Object)
 		which.equal("project", q.Project)
 		which.equal("stack", q.Stack)
 		if q.Except != "" {
@@ -89,9 +97,7 @@ func rowQuery(q outbox.RowQuery) (string, []any) {
 	if q.AlarmID != 0 {
 		which.and("alarm_id = ?", q.AlarmID)
 	}
-	if q.Object != "" {
-		which.and("rough AND object = ?", q.Object)
-	}
+	which.ofObject(q.Object)
 	if q.Open {
 		which.and("stage IN (0, 1)")
 	}

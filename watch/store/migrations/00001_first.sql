@@ -97,7 +97,6 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_due ON outbox (stage, next);
 CREATE INDEX outbox_of_alarm ON outbox (alarm_id, number, repeated);
-CREATE INDEX outbox_of_object ON outbox (object) WHERE rough;
 CREATE INDEX outbox_begun ON outbox (began) WHERE began > 0;
 
 CREATE TABLE suspension (

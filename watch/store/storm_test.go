@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
+)
+
+// guests is how many fall silent in BenchmarkStorm: their store fits in no
+// cache, as that of a million does not.
+const guests = 200_000
+
+// BenchmarkStorm is a fleet that falls silent at once, with all that follows:
+// alarms are judged, their transitions recorded with a restart that each wants,
+// and all of these held by the gate of storms, in a store on disk and with the
+// lines that a server logs. It tells the time of processors, of all threads,
+// that a million would take, and the heap after it against that before. Its
+// longest tick is by the wall clock: ticks and the outbox wait for each other.
+func BenchmarkStorm(b *testing.B) {
+	for b.Loop() {
+		s := fresh(b)
+		populateWith(b, s, guests, func(i int) watch.Alarm {
+			a := alarmNamed(fmt.Sprintf("stack-%08d-HeartbeatFailureAlarm", i))
+			a.Project, a.OnAlarm, a.File = fmt.Sprintf("%032x", i/1000), []string{"cfnwatch:exec:restart"}, ""
+			return a
+		}, watch.Kept{Fed: time.Now()})
+		storm(b, s)
+	}
+}
+
+func storm(b *testing.B, s *Store) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	before := heap()
+	var o *outbox.Outbox
+	e := watch.New(watch.Options{Store: s, Log: log, OnBatch: func(batch watch.Batch) { o.OnBatch(batch) }})
+	restart := &outbox.Commands{Dir: b.TempDir(), ByName: map[string]outbox.Command{"restart": {Argv: []string{"false"}, Timeout: time.Minute}}}
+	o = outbox.New(outbox.Options{Store: s, Engine: e, Log: log, Owner: "bench", Gates: outbox.DefaultGates(),
+		Actions: map[outbox.Kind]outbox.Action{outbox.Exec: restart}})
+
+	// What is judged now began so long ago that silence is over now.
+	now := time.Now().Add(-5 * time.Minute)
+	if err := e.Start(b.Context(), now); err != nil {
+		b.Fatal(err)
+	}
+	for e.Totals().OK < guests {
+		now = now.Add(time.Second)
+		tickAll(b, e, now)
+	}
+	grown := heap() - before
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.Run(ctx) }()
+
+	begin := cpu(b)
+	var longest time.Duration
+	for e.Totals().Firing < guests {
+		now = now.Add(time.Second)
+		longest = max(longest, tickAll(b, e, now))
+	}
+	for held(b, s) < guests {
+		<-time.After(500 * time.Millisecond)
+	}
+	used := cpu(b) - begin
+	stop()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(used.Seconds()*1e6/guests, "cpu-s/M")
+	b.ReportMetric(float64(longest.Milliseconds()), "ms/longest-tick")
+	b.ReportMetric(float64(heap()-before)/float64(grown), "x-memory")
+	runtime.KeepAlive(e)
+	runtime.KeepAlive(o)
+}
+
+// tickAll ticks as a server does until nothing is due, and returns how long the
+// longest tick took.
+func tickAll(b *testing.B, e *watch.Engine, now time.Time) (longest time.Duration) {
+	for more := true; more; {
+		begin := time.Now()
+		res, err := e.Tick(b.Context(), now)
+		if err != nil {
+			b.Fatal(err)
+		}
+		longest = max(longest, time.Since(begin))
+		e.OnBatch(res.Batch)
+		more = res.More
+	}
+	return longest
+}
+
+// held is how many actions a storm holds. Any other end of one is a mistake.
+func held(b *testing.B, s *Store) int {
+	open, err := s.OpenRows(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	all := 0
+	for _, o := range open {
+		all += o.Rows
+	}
+	if e := guests - all; e != 0 {
+		b.Fatalf("%d of %d actions have ended", e, guests)
+	}
+	i := slices.IndexFunc(open, func(o OpenRows) bool { return o.Status == outbox.Held && o.Gate == "g3" })
+	if i < 0 {
+		return 0
+	}
+	return open[i].Rows
+}
+
+// heap is what lives of it.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
