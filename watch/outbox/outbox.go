@@ -180,7 +180,7 @@ func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, e
 	if err != nil {
 		return false, err
 	}
-	var changes []Change
+	changes := make([]Change, 0, len(rows)+1)
 	moved := len(rows) == page
 	for i := range rows {
 		change, err := o.take(ctx, working, look, &rows[i])

@@ -66,7 +66,7 @@ func storm(b *testing.B, s *Store) {
 		longest = max(longest, tickAll(b, e, now))
 	}
 	for held(b, s) < guests {
-		<-time.After(500 * time.Millisecond)
+		<-time.After(2 * time.Second)
 	}
 	used := cpu(b) - begin
 	stop()
