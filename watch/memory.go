@@ -125,8 +125,8 @@ func (m *Memory) add(events []Event) {
 		}
 		m.events = append(m.events, event)
 	}
-	if over := len(m.events) - mostEvents; over > 0 {
-		m.events = slices.Delete(m.events, 0, over)
+	if len(m.events) > 2*mostEvents { // seldom: it moves all that stay
+		m.events = slices.Delete(m.events, 0, len(m.events)-mostEvents)
 	}
 }
 

@@ -3,8 +3,12 @@ package api
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,4 +120,52 @@ func TestAllocationsOfAPush(t *testing.T) {
 			t.Errorf("a push in %s allocates %v times, and %v are the most", name, got, most[name])
 		}
 	}
+}
+
+// BenchmarkPushFleet is BenchmarkPush for guests of many, each with an alarm
+// of its own, in no order of theirs.
+func BenchmarkPushFleet(b *testing.B) {
+	for _, n := range []int{1_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			w := unserved(b, Options{RatePerKey: 1e9, BurstPerKey: 1e9, RatePerProject: 1e9})
+			for i := range n {
+				w.heartbeat(b, fmt.Sprintf("stack-%07d-Heartbeat", i), "web")
+			}
+			const requests = 100_000
+			now := time.Now()
+			made, bodies := make([]*http.Request, requests), make([][]byte, requests)
+			for i := range made {
+				alarm := fmt.Sprintf("stack-%07d-Heartbeat", i*7919%n)
+				bodies[i] = []byte(strings.Replace(heartbeatQuery, "Value=a&", "Value="+alarm+"&", 1))
+				made[i] = post(b, "/v1/", bodies[i])
+				made[i].Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				// Of the same guest no two have the same signature.
+				sign(b, "GUEST", made[i], bodies[i], now.Add(-time.Duration(i/n)*time.Second))
+			}
+			runtime.GC()
+			res := nobody{header: http.Header{}}
+			begin, done := cpu(b), 0
+			for b.Loop() {
+				for i, r := range made {
+					r.Body = io.NopCloser(bytes.NewReader(bodies[i]))
+					clear(res.header)
+					if w.handler.ServeHTTP(&res, r); res.status != http.StatusOK {
+						b.Fatal(res.status)
+					}
+				}
+				done += requests
+			}
+			b.ReportMetric(float64((cpu(b)-begin).Nanoseconds())/float64(done), "cpu-ns/push")
+		})
+	}
+}
+
+// cpu is what this process has used of the processors.
+func cpu(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -84,7 +84,7 @@ func unserved(t testing.TB, o Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{engine: watch.New(watch.Options{})}
+	w := &world{engine: watch.New(watch.Options{AlarmsPerProject: 1_000_000})}
 	if err := w.engine.Start(context.Background(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
