@@ -5,9 +5,9 @@ export GORACE ?= atexit_sleep_ms=10
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # HTTP/2 is a third of a megabyte in every guest, and no server of Heat needs it.
 # Of what a guest pays for every run of a tool, most is pages of the program: they are
-# fewer without inlining, but for the packages that a long run is spent in; and for errors,
-# without which each package that has a variable of errors.New must be run at the start.
-INLINED = github.com/cfn-agent/cfn-agent/... errors encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
+# fewer without inlining, but for the packages that a long run is spent in; and for errors
+# and what ciphers are made of, whose callers would need more to be run at the start.
+INLINED = github.com/cfn-agent/cfn-agent/... errors crypto/internal/fips140/... encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
 FLAGS = -trimpath -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(INLINED))
 # The linker fills up each function to 32 bytes on amd64, which is a fortieth of the program.
 LDFLAGS = -s -w -funcalign=16 -X main.version=$(VERSION)

@@ -626,11 +626,6 @@ func (h *history) restart() {
 	}
 }
 
-func (h *history) signOfLife() {
-	h.log = append(h.log, "refused")
-	h.b.e.SignOfLife(h.b.now, "nobody")
-}
-
 func (h *history) fail(format string, args ...any) {
 	h.t.Helper()
 	for _, line := range h.log {
