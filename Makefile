@@ -22,7 +22,7 @@ $(if $(shell command -v go),,$(error Go is missing: install Go 1.26 or newer, se
 build: ; go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/cfn-agent ./cmd/cfn-agent
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cfn-watch ./cmd/cfn-watch
 both: ; for arch in amd64 arm64; do GOARCH=$$arch go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-agent ./cmd/cfn-agent && GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-watch ./cmd/cfn-watch || exit; done
-demo: build ; images/demo/demo.sh demo: build ; images/demo/demo.shdemo: build ; images/demo/demo.sh images/demo/watch.sh
+demo: build ; images/demo/demo.sh && images/demo/watch.sh
 test: ; CGO_ENABLED=$(if $(CC_FOUND),1,0) go test $(if $(CC_FOUND),-race) ./...
 test-system: deps ; images/e2e/system.sh
 lint: both ; .ci/lint
