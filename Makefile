@@ -27,7 +27,7 @@ test: ; CGO_ENABLED=$(if $(CC_FOUND),1,0) go test $(if $(CC_FOUND),-race) ./...
 test-system: deps ; images/e2e/system.sh
 lint: both ; .ci/lint
 fuzz: ; .ci/fuzz $(FUZZTIME)
-bench: build ; images/e2e/bench.sh && images/e2e/bench-watch.sh
+bench: build ; status=0; images/e2e/bench.sh || status=1; images/e2e/bench-watch.sh || status=1; exit $$status
 deps: ; images/e2e/deps.sh
 e2e-heat: build ; images/e2e/heat.sh
 e2e-ha: build ; images/e2e/ha.sh
