@@ -117,11 +117,10 @@ in_guest() { nsenter -t "$(awk '{print $1}' "/proc/$(cat /mnt/guest.pid)/task/$(
 web() { cat /mnt/guest/run/web.pid; }
 runs() { in_guest kill -0 "$(web)"; }
 in_guest /mnt/cfn-agent hup -f # as a crontab has it: the daemon looks at once
-until_true 30 web
+until_true 30 grep 'was started' /mnt/guest.log # the look at it has ended
 first=$(web) start=$(now)
 in_guest kill -9 "$first"
-in_guest /mnt/cfn-agent hup -f
-other() { [ "$(web)" != "$1" ]; }
+other() { in_guest /mnt/cfn-agent hup -f && [ "$(web)" != "$1" ]; }
 until_true 30 other "$first"
 service=$(since "$start")
 echo "killed $first, now there is $(web), after $service s"
