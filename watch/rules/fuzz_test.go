@@ -56,6 +56,7 @@ func FuzzRules(f *testing.F) {
 
 func FuzzCases(f *testing.F) {
 	seeds(f, true)
+	f.Add([]byte("\"a\\x7f\\x85\": []\n\"b\\x7f\": {\"c\\x7f\": 1}\n"))
 	path := filepath.Join(f.TempDir(), "rules.yaml")
 	if err := os.WriteFile(path, []byte(heartbeat), 0o600); err != nil {
 		f.Fatal(err)

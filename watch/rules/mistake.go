@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // A place is where something stands.
@@ -55,7 +56,7 @@ func (e *Error) Error() string {
 type mistakes struct{ list []Mistake }
 
 func (m *mistakes) add(at place, in, key, format string, args ...any) {
-	m.list = append(m.list, Mistake{at.file, at.line, in, key, oneLine(fmt.Sprintf(format, args...))})
+	m.list = append(m.list, Mistake{at.file, at.line, oneLine(in), oneLine(key), oneLine(fmt.Sprintf(format, args...))})
 }
 
 // err is nil, or an Error with each mistake once, by file and line: what is
@@ -84,7 +85,7 @@ func (m *mistakes) err() error {
 // oneLine keeps what a file says from looking like lines of ours.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
