@@ -18,11 +18,13 @@ CC_FOUND = $(shell command -v $(CC))
 # A Go that is too old says so itself; one that is not there cannot.
 $(if $(shell command -v go),,$(error Go is missing: install Go 1.26 or newer, see https://go.dev/doc/install))
 
-.PHONY: build demo test test-system lint fuzz bench deps e2e-heat e2e-ha e2e-keystone both clean
-build: ; go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/cfn-agent ./cmd/cfn-agent
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/cfn-watch ./cmd/cfn-watch
+.PHONY: build bin/cfn-agent bin/cfn-watch demo test test-system lint fuzz bench deps e2e-heat e2e-ha e2e-keystone both clean
+build: bin/cfn-agent bin/cfn-watch
+bin/cfn-agent: ; go build $(FLAGS) -ldflags '$(LDFLAGS)' -o $@ ./cmd/cfn-agent
+bin/cfn-watch: ; go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/cfn-watch
 both: ; for arch in amd64 arm64; do GOARCH=$$arch go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-agent ./cmd/cfn-agent && GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-watch ./cmd/cfn-watch || exit; done
-demo: build ; images/demo/demo.sh && images/demo/watch.sh
+# The first build takes a minute of two cores: SQLite is one large package.
+demo: ; $(MAKE) -j2 build && images/demo/demo.sh && images/demo/watch.sh
 test: ; CGO_ENABLED=$(if $(CC_FOUND),1,0) go test $(if $(CC_FOUND),-race) ./...
 test-system: deps ; images/e2e/system.sh
 lint: both ; .ci/lint
