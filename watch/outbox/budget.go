@@ -58,7 +58,7 @@ func (l *lookout) budgets(ctx context.Context, c candidate) (Reply, error) {
 			break
 		}
 		if spent, until, err := l.spent(ctx, c, b, TallyQuery{Project: c.Project, Stack: c.Stack}); err != nil || spent {
-			return Reply{Gate: "g5", Verdict: Hold, Until: until,
+			return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: until,
 				Cause: fmt.Sprintf("stack %s had %d actions within %s already", c.Stack, b.Count, b.In)}, err
 		}
 	}
@@ -81,7 +81,7 @@ func (l *lookout) atOnce(ctx context.Context, c candidate) (Reply, error) {
 		return Reply{}, err
 	}
 	if g.PerProject > 0 && project.InFlight >= g.PerProject {
-		return Reply{Gate: "g5", Verdict: Hold, Until: l.now.Add(deferral),
+		return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: l.now.Add(deferral),
 			Cause: fmt.Sprintf("%d actions of the project are under way", g.PerProject)}, nil
 	}
 	all, err := l.o.Store.Tally(ctx, TallyQuery{Since: l.now.Add(-g.Rate.In), Until: l.now, Except: c.Key})
@@ -89,10 +89,10 @@ func (l *lookout) atOnce(ctx context.Context, c candidate) (Reply, error) {
 	case err != nil:
 		return Reply{}, err
 	case g.All > 0 && all.InFlight >= g.All:
-		return Reply{Gate: "g5", Verdict: Hold, Until: l.now.Add(deferral),
+		return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: l.now.Add(deferral),
 			Cause: fmt.Sprintf("%d actions are under way", g.All)}, nil
 	case g.Rate.Count > 0 && all.Begun >= g.Rate.Count:
-		return Reply{Gate: "g5", Verdict: Hold, Until: all.Oldest.Add(g.Rate.In),
+		return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: all.Oldest.Add(g.Rate.In),
 			Cause: fmt.Sprintf("no more than %d actions begin within %s", g.Rate.Count, g.Rate.In)}, nil
 	}
 	return Reply{}, nil

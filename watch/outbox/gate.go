@@ -17,6 +17,7 @@ type Reply struct {
 	Detail  string  // its numbers, which may change from look to look
 	Until   time.Time
 	Tell    bool // the operator, of a refusal
+	Shared  bool // of a hold: the cause is not the row's own, but of any number of rows
 }
 
 // A Passage is whether a gate lets a row go.
@@ -125,7 +126,7 @@ func (l *lookout) gates(c candidate) []func(context.Context) (Reply, error) {
 			}
 			reply, err := l.o.Witness(ctx, gate, *c.Row, c.view)
 			if err != nil {
-				return Reply{Gate: gate, Verdict: Hold, Cause: "the cloud cannot be asked", Detail: err.Error()}, nil
+				return Reply{Gate: gate, Verdict: Hold, Shared: true, Cause: "the cloud cannot be asked", Detail: err.Error()}, nil
 			}
 			return reply, nil
 		}
@@ -190,13 +191,13 @@ func (l *lookout) deaf(c candidate) Reply {
 		since = l.now
 	}
 	if l.now.Sub(since) < justDeaf {
-		return Reply{Gate: "g2", Verdict: Hold, Cause: "the server could not hear until now", Until: since.Add(justDeaf)}
+		return Reply{Gate: "g2", Verdict: Hold, Shared: true, Cause: "the server could not hear until now", Until: since.Add(justDeaf)}
 	}
 	if !c.ofSilence() {
 		return Reply{}
 	}
 	if until := c.view.Heard.Add(c.view.Silence()); l.now.Before(until) {
-		return Reply{Gate: "g2", Verdict: Hold, Until: until, Cause: "not listened for long enough to know silence",
+		return Reply{Gate: "g2", Verdict: Hold, Shared: true, Until: until, Cause: "not listened for long enough to know silence",
 			Detail: fmt.Sprintf("since %s, of %s", clock(c.view.Heard), c.view.Silence())}
 	}
 	return Reply{}
@@ -321,13 +322,13 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 		c.Row.Next = later(a.Until, now.Add(time.Millisecond))
 	}
 	if a.Gate == stormGate {
-		return o.heldByStorm(now, r, c)
+		return heldByStorm(r, c)
 	}
 	if changed {
 		c.Row.note(Step{At: now, Status: Held, Text: named(a.Gate, reason)})
 		c.Events = []watch.Event{event(c.Row, watch.Gate, now, "held: "+named(a.Gate, reason))}
 	}
-	return o.longHeld(now, c)
+	return o.longHeld(now, c, a)
 }
 
 // gaveUp ends a row for which no second witness came.
@@ -340,12 +341,27 @@ func (o *Outbox) gaveUp(now time.Time, c Change) []Change {
 }
 
 // longHeld tells the operator, once, of a rough action that is held for long.
-func (o *Outbox) longHeld(now time.Time, c Change) []Change {
-	if !c.Row.Rough || c.Row.Told || o.Gates.HoldFor == 0 || now.Sub(c.Row.Since) < o.Gates.HoldFor {
+// Of a cause that holds many he is told once a day.
+func (o *Outbox) longHeld(now time.Time, c Change, a Reply) []Change {
+	if !c.Row.Rough || c.Row.Told || o.Gates.HoldFor == 0 {
+		return []Change{c}
+	}
+	if long := c.Row.Since.Add(o.Gates.HoldFor); now.Before(long) {
+		if long.Before(c.Row.Next) {
+			c.Row.Next = long
+		}
 		return []Change{c}
 	}
 	c.Row.Told = true
-	return append([]Change{c}, o.tell(c.Row, "held", now, fmt.Sprintf("held for %s: %s", now.Sub(c.Row.Since).Round(time.Minute), c.Row.Why))...)
+	text := fmt.Sprintf("held for %s: %s", now.Sub(c.Row.Since).Round(time.Minute), c.Row.Why)
+	if !a.Shared {
+		return append([]Change{c}, o.tell(c.Row, "held", now, text)...)
+	}
+	notice := o.tell(c.Row, "held", now, text+": \"cfn-watch actions\" lists what else is held")
+	for i := range notice {
+		notice[i].Row.Key = strings.Join([]string{"notice|held", a.Gate, a.Cause, now.UTC().Format(time.DateOnly)}, "|")
+	}
+	return append([]Change{c}, notice...)
 }
 
 func named(gate, reason string) string {

@@ -366,6 +366,24 @@ func TestLongHoldIsTold(t *testing.T) {
 	})
 }
 
+// Of what holds many the operator is told once a day.
+func TestHoldOfManyIsToldOnce(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		told := &desk{}
+		c.gates.PerStack = []Budget{{Count: 1, In: 4 * time.Hour}}
+		c.with(func(o *Options) { o.Actions[Notify] = told })
+		c.stack = "web"
+		c.add("p1", 60)
+		c.pass(5 * time.Minute)
+		c.each(c.guests[:6], func(g *guest) { g.up = false })
+		c.pass(3 * time.Hour)
+		got := told.all()
+		if len(got) != 1 || !strings.HasSuffix(got[0], `held for 1h0m0s: stack web had 1 actions within 4h0m0s already: "cfn-watch actions" lists what else is held`) {
+			t.Errorf("told %q, want once", got)
+		}
+	})
+}
+
 // What is understood, but cannot be done here, is refused in one line.
 func TestActionsThatNeedTheCloud(t *testing.T) {
 	s := newSite(t)

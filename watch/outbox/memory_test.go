@@ -212,6 +212,17 @@ func (m *memory) Tally(_ context.Context, q TallyQuery) (Tally, error) {
 	return t, nil
 }
 
+func (m *memory) Held(_ context.Context, gate, project string) (held int, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.open {
+		if r.Status == Held && r.Gate == gate && (project == "" || r.Project == project) {
+			held++
+		}
+	}
+	return held, nil
+}
+
 func (m *memory) Rows(_ context.Context, q RowQuery) ([]Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -41,6 +41,9 @@ type Store interface {
 	// Tally counts rough actions.
 	Tally(ctx context.Context, q TallyQuery) (Tally, error)
 
+	// Held counts the rows that a gate holds; in a project, if that is set.
+	Held(ctx context.Context, gate, project string) (int, error)
+
 	// Rows returns rows by their birth, the newest first.
 	Rows(ctx context.Context, q RowQuery) ([]Row, error)
 

@@ -23,8 +23,11 @@ type storms struct {
 type storm struct {
 	census watch.Census // when it was last looked at
 	since  time.Time
+	from   time.Time // since, or that of a storm just before: in a short break nothing could go
 	ended  time.Time // zero: it goes on
 	waived bool      // an operator lets actions go all the same
+	told   bool      // the operator was, of what it holds since from
+	tell   time.Time // when that is next to be thought of
 }
 
 // A Storm is what an operator is told of one.
@@ -54,12 +57,7 @@ func (s *storms) look(g Gates, domain string, c watch.Census, now time.Time) (st
 	goes := st != nil && st.ended.IsZero()
 	switch is := g.isStorm(domain, c); {
 	case is && !goes:
-		st = &storm{since: now, census: c}
-		if s.in == nil {
-			s.in = map[string]*storm{}
-		}
-		s.in[domain] = st
-		return *st, stormEvent(domain, now, "storm: nothing rough is done: "+count(domain, c, g))
+		return s.begin(domain, c, now, now.Add(g.HoldFor)), stormEvent(domain, now, "storm: nothing rough is done: "+count(domain, c, g))
 	case is:
 		st.census = c
 	case goes:
@@ -69,6 +67,18 @@ func (s *storms) look(g Gates, domain string, c watch.Census, now time.Time) (st
 		return storm{}, nil
 	}
 	return *st, nil
+}
+
+func (s *storms) begin(domain string, c watch.Census, now, tell time.Time) storm {
+	st := &storm{since: now, from: now, census: c, tell: tell}
+	if last := s.in[domain]; last != nil && now.Sub(last.ended) < stormRecheck {
+		st.from, st.told, st.tell = last.from, last.told, last.tell
+	}
+	if s.in == nil {
+		s.in = map[string]*storm{}
+	}
+	s.in[domain] = st
+	return *st
 }
 
 func count(domain string, c watch.Census, g Gates) string {
@@ -119,10 +129,61 @@ func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
 			events = append(events, *e)
 		}
 	}
-	if err := o.record(ctx, events); err != nil || !over {
+	if err := o.record(ctx, events); err != nil {
 		return err
 	}
-	return o.Store.Rouse(ctx, stormGate, now)
+	if over {
+		if err := o.Store.Rouse(ctx, stormGate, now); err != nil {
+			return err
+		}
+	}
+	return o.tellOfStorms(ctx, now)
+}
+
+// tellOfStorms tells the operator of storms that hold actions for long: once of
+// each, and not of the actions, which may be a million. One of all projects
+// speaks for those of single ones while it goes on.
+func (o *Outbox) tellOfStorms(ctx context.Context, now time.Time) error {
+	going := o.storms.under()
+	all, general := going[watch.AllProjects]
+	general = general && !all.waived
+	for domain, st := range going {
+		spokenFor := general && domain != watch.AllProjects
+		if o.Gates.HoldFor == 0 || st.told || st.waived || spokenFor || now.Before(st.tell) {
+			continue
+		}
+		project := domain
+		if domain == watch.AllProjects {
+			project = ""
+		}
+		held, err := o.Store.Held(ctx, stormGate, project)
+		if err == nil && held > 0 {
+			err = o.Tell(ctx, stormKey(domain)+"|"+st.from.UTC().Format(time.RFC3339Nano), o.stormNotice(domain, st, held, now))
+		}
+		if err != nil {
+			return err
+		}
+		o.storms.asked(domain, held > 0, now.Add(stormRecheck))
+	}
+	return nil
+}
+
+// asked notes that the operator was told of a storm, or when that is next to be
+// thought of.
+func (s *storms) asked(domain string, told bool, again time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.in[domain]; st != nil {
+		st.told, st.tell = told, again
+	}
+}
+
+// stormNotice is what the operator is told: what is held, since when and why,
+// and what can be done.
+func (o *Outbox) stormNotice(domain string, st storm, held int, now time.Time) string {
+	return fmt.Sprintf("storm in %s: %d actions are held since %s, for %s: %s: look for one fault behind them all; "+
+		"where there is none, \"cfn-watch resume --storm %s\" lets them go, as fast as the budgets of [gates] allow",
+		domainName(domain), held, st.from.UTC().Format(time.RFC3339), now.Sub(st.from).Round(time.Minute), count(domain, st.census, o.Gates), domain)
 }
 
 // record writes entries of the history that belong to no row.
@@ -139,14 +200,14 @@ func (o *Outbox) record(ctx context.Context, events []watch.Event) error {
 
 // stormGate is the one that holds up to a million rows at once. A row that it
 // holds says so itself, and has neither an entry in the history nor a step of
-// its own: the history has the storm.
+// its own: the history has the storm. Nor is the operator told of it, but of
+// the storm.
 const stormGate = "g3"
 
 // heldByStorm is what is written of a row that was r.
-func (o *Outbox) heldByStorm(now time.Time, r Row, c Change) []Change {
-	changes := o.longHeld(now, c)
-	changes[0].Hold = r.Claim == "" && changes[0].Row.Told == r.Told
-	return changes
+func heldByStorm(r Row, c Change) []Change {
+	c.Hold = r.Claim == "" && c.Row.Told == r.Told
+	return []Change{c}
 }
 
 // metStorm says that a storm holds the row, or did.

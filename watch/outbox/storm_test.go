@@ -74,6 +74,65 @@ func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
 	})
 }
 
+// Of a storm that lasts the operator is told once, however many actions it
+// holds, and not once more when it pauses for a moment. That of all projects is
+// told for those of each.
+func TestStormThatLastsIsToldOnce(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		told := &desk{}
+		c.with(func(o *Options) { o.Actions[Notify] = told })
+		c.add("p1", 20)
+		c.add("p2", 60)
+		c.pass(5 * time.Minute)
+		c.each(c.guests[:12], func(g *guest) { g.cut = true })
+		c.pass(30 * time.Minute)
+		c.each(c.guests[:12], func(g *guest) { g.cut = false })
+		c.pass(2 * time.Minute)
+		c.each(c.guests[:12], func(g *guest) { g.cut = true })
+		c.pass(20 * time.Minute)
+		if got := told.all(); len(got) > 0 {
+			t.Fatalf("told %q within the hour", got)
+		}
+		c.pass(3 * time.Hour)
+		got := told.all()
+		for _, part := range []string{"cfn-watch: storm in project p1: 12 actions are held since 2000-01-01T00:06:",
+			", for 1h0m0s: 12 of 20 guests of project p1 overdue since ", `"cfn-watch resume --storm p1" lets them go`} {
+			if len(got) != 1 || !strings.Contains(got[0], part) {
+				t.Fatalf("told %q, want one line with %q", got, part)
+			}
+		}
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(3 * time.Hour)
+		got = told.all()
+		if len(got) != 2 || !strings.HasPrefix(got[1], "cfn-watch: storm in all projects: 80 actions are held since ") {
+			t.Errorf("told %q, want of all projects last", got)
+		}
+		c.wantRestarts("storms")
+	})
+}
+
+// What an operator let go is no news to him.
+func TestStormThatWasResumedIsNotTold(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		told := &desk{}
+		c.gates.Rate = Budget{Count: 1, In: 24 * time.Hour}
+		c.with(func(o *Options) { o.Actions[Notify], o.Gates.PerProject = told, 0 })
+		c.add("p1", 6)
+		c.add("p2", 30)
+		c.pass(5 * time.Minute)
+		c.each(c.guests[:4], func(g *guest) { g.up = false })
+		c.pass(10 * time.Minute)
+		if ok, err := c.outbox.ResumeStorm(t.Context(), "p1", "uid 0"); !ok || err != nil {
+			t.Fatalf("ResumeStorm = %v, %v", ok, err)
+		}
+		c.pass(3 * time.Hour)
+		want := []string{`cfnwatch:exec:restart: held for 1h0m0s: no more than 1 actions begin within 24h0m0s: "cfn-watch actions" lists what else is held`}
+		if got := told.all(); len(got) != 1 || !strings.HasSuffix(got[0], want[0]) {
+			t.Errorf("told %q, want that the rate holds them, once", got)
+		}
+	})
+}
+
 // Who is still silent when a storm is over gets the whole of its silence once
 // more, and is then restarted, one a second.
 func TestAfterStormTheDeadAreRestartedInTurn(t *testing.T) {

@@ -65,7 +65,7 @@ func (s Suspension) hold() Reply {
 	if !s.Until.IsZero() {
 		cause += " until " + s.Until.UTC().Format(time.RFC3339)
 	}
-	return Reply{Gate: "g1", Verdict: Hold, Cause: cause, Until: s.Until}
+	return Reply{Gate: "g1", Verdict: Hold, Shared: true, Cause: cause, Until: s.Until}
 }
 
 // Suspend holds actions, of messages too, until Resume or Until.

@@ -272,6 +272,22 @@ func TestTally(t *testing.T) {
 	f("what is forgiven counts of all", outbox.TallyQuery{}, outbox.Tally{Begun: 4, Oldest: old.Began, InFlight: 2})
 }
 
+func TestHeld(t *testing.T) {
+	s := fresh(t)
+	in := func(target, project, gate string, status outbox.Status) outbox.Row {
+		r := rough(target, 1)
+		r.Project, r.Gate, r.Status = project, gate, status
+		return r
+	}
+	add(t, s, in("a", "p1", "g3", outbox.Held), in("b", "p1", "g3", outbox.Held), in("c", "p2", "g3", outbox.Held),
+		in("d", "p1", "g1", outbox.Held), in("e", "p1", "g3", outbox.Refused), in("f", "p1", "", outbox.Wanted))
+	for project, want := range map[string]int{"": 3, "p1": 2, "p3": 0} {
+		if got, err := s.Held(t.Context(), "g3", project); err != nil || got != want {
+			t.Errorf("Held in %q = %d, %v, want %d", project, got, err, want)
+		}
+	}
+}
+
 // What has not ended is never pruned, however old it is.
 func TestPruneRows(t *testing.T) {
 	s := fresh(t)

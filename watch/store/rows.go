@@ -83,6 +83,18 @@ func tallyQueries(q outbox.TallyQuery) (begun, flying conditions) {
 	return begun, flying
 }
 
+// Held implements outbox.Store.
+func (s *Store) Held(ctx context.Context, gate, project string) (held int, err error) {
+	var which conditions
+	which.and("stage = 1 AND status = 'held' AND gate = ?", gate)
+	which.equal("project", project)
+	err = each(ctx, s.readers, func(r *row) error {
+		held = int(r.number())
+		return nil
+	}, "SELECT count(*) FROM outbox WHERE "+which.String(), which.args...)
+	return held, s.wrap("count actions", err)
+}
+
 // Rows implements outbox.Store.
 func (s *Store) Rows(ctx context.Context, q outbox.RowQuery) ([]outbox.Row, error) {
 	query, args := rowQuery(q)
