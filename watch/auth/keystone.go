@@ -44,6 +44,7 @@ type Load struct {
 	Calls  atomic.Int64
 	Failed atomic.Int64 // calls without an answer, or with a 5xx
 	Waited atomic.Int64 // nanoseconds, of all calls together
+	Last   atomic.Int64 // nanoseconds, of the call that ended last
 }
 
 // OpenKeystone reads the login from clouds.yaml. It asks nobody: a Keystone
@@ -111,27 +112,35 @@ type meter struct {
 func (m *meter) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
 	resp, err := m.RoundTripper.RoundTrip(r)
+	took := int64(time.Since(began))
 	m.load.Calls.Add(1)
-	m.load.Waited.Add(int64(time.Since(began)))
+	m.load.Waited.Add(took)
+	m.load.Last.Store(took)
 	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
 		m.load.Failed.Add(1)
 	}
 	return resp, err
 }
 
+// slow is a call of which three, as a new key can take, last longer than a
+// request may wait.
+const slow = askFor / 3
+
 // A Status is what an operator is told of Keystone.
 type Status struct {
-	Lookup  bool      `json:"lookup"`
-	Away    bool      `json:"away"`            // it did not answer when it was needed last
-	Keys    int       `json:"keys"`            // known, with Lookup
-	Listed  time.Time `json:"listed,omitzero"` // when they were all read last; zero: never
-	Waiting int       `json:"waiting"`         // requests being shown, or waiting for it
-	Busy    int64     `json:"busy"`            // requests turned away, because too many waited
+	Lookup  bool          `json:"lookup"`
+	Away    bool          `json:"away"`            // it did not answer when it was needed last
+	Took    time.Duration `json:"took"`            // the call that ended last, answered or not
+	Keys    int           `json:"keys"`            // known, with Lookup
+	Listed  time.Time     `json:"listed,omitzero"` // when they were all read last; zero: never
+	Waiting int           `json:"waiting"`         // requests being shown, or waiting for it
+	Busy    int64         `json:"busy"`            // requests turned away, because too many waited
 }
 
 // Status is how it stands with Keystone now.
 func (k *Keystone) Status() Status {
-	s := Status{Lookup: k.options.Lookup, Away: k.asker.session.away.Load(), Waiting: int(k.asker.waiting.Load()), Busy: k.Load.Busy.Load()}
+	s := Status{Lookup: k.options.Lookup, Away: k.asker.session.away.Load(), Took: time.Duration(k.Load.Last.Load()),
+		Waiting: int(k.asker.waiting.Load()), Busy: k.Load.Busy.Load()}
 	if d := k.directory; d != nil {
 		d.mu.RLock()
 		defer d.mu.RUnlock()
@@ -155,8 +164,11 @@ func (s Status) String() string {
 	case s.Busy > 0:
 		text += fmt.Sprintf("; %d were turned away since the start, which is too much for it: see lookup in cfn-watch.conf", s.Busy)
 	}
-	if s.Away {
+	switch {
+	case s.Away:
 		text += "; it does not answer now"
+	case s.Took >= slow:
+		text += fmt.Sprintf("; it is slow, its last call took %s: who needs several of them is told to come later", s.Took.Round(time.Second))
 	}
 	return text
 }
