@@ -13,10 +13,12 @@ bin=$(cd "$here/../../bin" && pwd)
 if [ -z "${DEMO_INSIDE:-}" ]; then
   as=()
   [ "$(id -u)" = 0 ] || as=(--user --map-root-user)
-  DEMO_INSIDE=1 exec unshare "${as[@]}" --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0"
+  # A network of its own, where ports are free, needs iproute2 to be used.
+  if command -v ip >/dev/null; then as+=(--net); fi
+  DEMO_INSIDE=1 exec unshare "${as[@]}" --mount --propagation private --pid --fork --kill-child --mount-proc "$0"
 fi
 
-ip link set lo up 2>/dev/null || "$bin/cfn-watch" --version >/dev/null
+if command -v ip >/dev/null; then ip link set lo up; fi
 mount -t tmpfs -o mode=0755 tmpfs /mnt
 cp "$bin/cfn-agent" "$bin/cfn-watch" /mnt/
 PATH=/mnt:$PATH
@@ -115,11 +117,12 @@ say "Its service is killed, and started again as the metadata have it"
 # The guest's first process is the only child of what holds its namespaces.
 in_guest() { nsenter -t "$(awk '{print $1}' "/proc/$(cat /mnt/guest.pid)/task/$(cat /mnt/guest.pid)/children")" --pid --mount "$@"; }
 web() { cat /mnt/guest/run/web.pid; }
-runs() { in_guest kill -0 "$(web)"; }
+signal() { in_guest bash -c "kill -$1 $2"; }
+runs() { signal 0 "$(web)"; }
 in_guest /mnt/cfn-agent hup -f # as a crontab has it: the daemon looks at once
 until_true 30 grep 'was started' /mnt/guest.log # the look at it has ended
 first=$(web) start=$(now)
-in_guest kill -9 "$first"
+signal 9 "$first"
 other() { in_guest /mnt/cfn-agent hup -f && [ "$(web)" != "$1" ]; }
 until_true 30 other "$first"
 service=$(since "$start")
