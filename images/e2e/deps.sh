@@ -7,6 +7,8 @@ packages=(
   mmdebstrap qemu-utils e2fsprogs systemd-container iproute2
   # local repositories, and the package managers that read them
   rpm createrepo-c dpkg-dev dnf zypper python3-pip python3-venv ruby
+  # what a power cut leaves
+  strace
   # foreign clients of the alarm server
   awscli
   # what is measured against

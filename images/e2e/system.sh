@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The tests that need root and a real machine: package managers against local
-# repositories, full and read-only disks, HAProxy, units under a booted systemd,
+# repositories, full and read-only disks, power cuts, HAProxy, units under a booted systemd,
 # the whole program in that container, what cfn-push-stats sends, foreign clients of
 # cfn-watch, and cfn-agent run.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 [ "$(id -u)" = 0 ] || { echo 'system.sh: must be root' >&2; exit 1; }
-go test -tags system -count=1 ./agent/files ./agent/sources ./agent/packages ./agent/stats ./cmd/cfn-watch
+go test -tags system -count=1 ./agent/files ./agent/sources ./agent/packages ./agent/stats ./agent/powercut ./cmd/cfn-watch
+go test -tags system -count=1 -run ^TestPower ./watch/store
 images/e2e/systemd.sh
 make build
 images/e2e/push.sh
