@@ -89,12 +89,7 @@ func New(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.AlarmsPerProject = orElse(o.AlarmsPerProject, defaultAlarms)
-	o.SeriesPerProject = orElse(o.SeriesPerProject, defaultSeries)
-	o.Series = orElse(o.Series, defaultAllSeries)
-	o.Retention = orElse(o.Retention, defaultRetention)
-	o.FlushEvery = orElse(o.FlushEvery, defaultFlushEvery)
-	return &Engine{
+	e := &Engine{
 		Options:  o,
 		projects: map[string]*project{},
 		byID:     map[int64]*entry{},
@@ -104,6 +99,8 @@ func New(o Options) *Engine {
 		late:     map[*entry]struct{}{},
 		newFed:   map[string][]int64{},
 	}
+	e.limit(o)
+	return e
 }
 
 func orElse[T comparable](v, otherwise T) T {
@@ -112,6 +109,22 @@ func orElse[T comparable](v, otherwise T) T {
 		return otherwise
 	}
 	return v
+}
+
+// Limit takes over what bounds the engine while it runs: AlarmsPerProject,
+// SeriesPerProject, Series, Retention and FlushEvery, and nothing else of o.
+func (e *Engine) Limit(o Options) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.limit(o)
+}
+
+func (e *Engine) limit(o Options) {
+	e.AlarmsPerProject = orElse(o.AlarmsPerProject, defaultAlarms)
+	e.SeriesPerProject = orElse(o.SeriesPerProject, defaultSeries)
+	e.Series = orElse(o.Series, defaultAllSeries)
+	e.Retention = orElse(o.Retention, defaultRetention)
+	e.FlushEvery = orElse(o.FlushEvery, defaultFlushEvery)
 }
 
 // Start loads every alarm from the store. The engine listens from now.

@@ -96,13 +96,28 @@ func (s *server) kickWatchdog(ctx context.Context) {
 // sayAlive calls the URL of whoever watches the watcher, while the server
 // hears, judges and stores.
 func (s *server) sayAlive(ctx context.Context) {
-	if s.config.notify.alive == "" {
-		return
+	for ctx.Err() == nil {
+		c, replaced := s.latest()
+		while, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if c.notify.alive == "" {
+				<-while.Done()
+				return
+			}
+			outbox.Alive{
+				URL: c.notify.alive, Every: c.notify.aliveEvery, HTTP: http.DefaultClient, Log: s.log,
+				Well: func(now time.Time) error { return s.health.problem(s.engine, now) },
+			}.Run(while)
+		}()
+		select {
+		case <-ctx.Done():
+		case <-replaced:
+		}
+		stop()
+		<-ended
 	}
-	outbox.Alive{
-		URL: s.config.notify.alive, Every: s.config.notify.aliveEvery, HTTP: http.DefaultClient, Log: s.log,
-		Well: func(now time.Time) error { return s.health.problem(s.engine, now) },
-	}.Run(ctx)
 }
 
 // notify tells systemd of a state (sd_notify(3)), if it is there.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +46,40 @@ func TestConfigurationInREADMEIsTheDefault(t *testing.T) {
 			if !strings.Contains(text, "\n"+key+" =") {
 				t.Errorf("README.md lacks %s of [%s]", key, section)
 			}
+		}
+	}
+}
+
+// The first line of a section says which of its keys take a restart.
+func TestRestartsInREADME(t *testing.T) {
+	text := block(t, "ini", "[server]")
+	runs, next := defaults("/a"), defaults("/b")
+	for _, value := range next.fixed() {
+		*value = "another"
+	}
+	next.server.jsonLog, next.keystone.cloud = true, "another"
+	want := map[string][]string{}
+	for _, name := range next.keep(runs) {
+		section, key, _ := strings.Cut(name, " ")
+		want[section] = append(want[section], key)
+	}
+	for section, keys := range runs.sections() {
+		section = "[" + section + "]"
+		_, rest, _ := strings.Cut(text, section+"\n")
+		line, _, _ := strings.Cut(rest, "\n")
+		var got []string
+		if line == "# all keys take a restart" {
+			got = []string{""}
+		} else if strings.Contains(line, " a restart") {
+			for _, word := range strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == ',' || r == ':' }) {
+				if keys[word] != nil {
+					got = append(got, word)
+				}
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want[section]) {
+			t.Errorf("README.md says that of %s %q take a restart, want %q", section, got, want[section])
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (c *config) loadRules() (*rules.Set, error) {
 // refusals say which actions that rules ask for will be refused, and why: an
 // operator must know that before an alarm fires.
 func (c *config) refusals(set *rules.Set) (lines []string) {
-	doer := outbox.New(outbox.Options{Actions: c.actionKinds(&outbox.Post{})})
+	doer := outbox.New(outbox.Options{Settings: outbox.Settings{Actions: c.actionKinds(&outbox.Post{})}})
 	for _, r := range set.Rules {
 		for _, why := range doer.Undoable(r.Alarm) {
 			lines = append(lines, fmt.Sprintf("%s: %s: %s", r.Alarm.File, r.Alarm.Name, why))
@@ -50,12 +50,8 @@ func (c *config) refusals(set *rules.Set) (lines []string) {
 	return lines
 }
 
-// applyRules leads the engine's alarms to what the files say now.
-func applyRules(ctx context.Context, c *config, engine *watch.Engine, log *slog.Logger) error {
-	set, err := c.loadRules()
-	if err != nil {
-		return err
-	}
+// applyRules leads the engine's alarms to what the files say.
+func applyRules(ctx context.Context, c *config, set *rules.Set, engine *watch.Engine, log *slog.Logger) error {
 	for _, line := range c.refusals(set) {
 		log.Warn(line)
 	}

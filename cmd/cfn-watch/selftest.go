@@ -53,8 +53,9 @@ func newSelftest(addr net.Addr, secure bool, deaf func(time.Time, string)) *self
 	}
 }
 
-// run pushes until ctx is done; two failures in a row are deafness.
-func (s *selftest) run(ctx context.Context) {
+// run pushes until ctx is done, while it is wanted; two failures in a row are
+// deafness.
+func (s *selftest) run(ctx context.Context, wanted func() bool) {
 	ticker := time.NewTicker(selftestEvery)
 	defer ticker.Stop()
 	for failures := 0; ; {
@@ -62,6 +63,10 @@ func (s *selftest) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+		if !wanted() {
+			failures = 0
+			continue
 		}
 		err := s.push(ctx)
 		if err == nil || ctx.Err() != nil {

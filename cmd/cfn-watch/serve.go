@@ -40,7 +40,9 @@ Without a configuration it listens on loopback, keeps its store and its socket i
 $STATE_DIRECTORY or the working directory, and knows the keys that
 "cfn-watch issue-key" makes.
 
-SIGHUP reads the rules, the keys and the certificate again; SIGTERM stops: what is
+SIGHUP reads the configuration, the rules and the keys again: if anything is wrong in
+them all stays as it was, and the log says which keys of the configuration take a
+restart. A certificate is read again when its files change. SIGTERM stops: what is
 under way ends, and what was heard is stored.`,
 		Example: "  cfn-watch serve --config /etc/cfn-watch/cfn-watch.conf",
 		Args:    cobra.NoArgs,
@@ -49,7 +51,7 @@ under way ends, and what was heard is stored.`,
 			if err != nil {
 				return err
 			}
-			return serve(c.Context(), g.env, conf, newStore)
+			return serve(c.Context(), g, conf, newStore)
 		},
 	}
 	c.Flags().BoolVar(&newStore, "new-store", false, "begin with an empty store: the one that is there is kept beside it")
@@ -58,7 +60,8 @@ under way ends, and what was heard is stored.`,
 
 // A server is all that runs.
 type server struct {
-	config   *config
+	current                          // the configuration
+	reread   func() (*config, error) // the same, as its file is now
 	log      *slog.Logger
 	store    *store.Store
 	engine   *watch.Engine
@@ -69,16 +72,17 @@ type server struct {
 	issued   *issuedKeys
 	health   *health
 	metrics  *metrics
-	selftest *selftest // nil: none is wanted
+	selftest *selftest
 
 	hangups                     chan os.Signal
 	guests, operators, scrapers net.Listener
 }
 
 // serve runs the server until ctx is done.
-func serve(ctx context.Context, e *env, c *config, newStore bool) (err error) {
-	log := newLog(e, c)
-	s := &server{config: c, log: log, hangups: make(chan os.Signal, 1)}
+func serve(ctx context.Context, g *global, c *config, newStore bool) (err error) {
+	log := newLog(g.env, c)
+	s := &server{reread: g.load, log: log, hangups: make(chan os.Signal, 1)}
+	s.replace(c)
 	signal.Notify(s.hangups, syscall.SIGHUP) // one while it starts or stops ends nothing
 	defer signal.Stop(s.hangups)
 	if s.store, err = store.Open(ctx, c.store.path, store.Options{New: newStore, Log: log}); err != nil {
@@ -105,31 +109,40 @@ func newLog(e *env, c *config) *slog.Logger {
 // build puts the parts together, from the store up.
 func (s *server) build(ctx context.Context) error {
 	now := time.Now()
-	var err error
+	c := s.config()
 	s.health = &health{started: now, last: now}
-	s.engine = watch.New(watch.Options{
-		Store: s.store, Log: s.log,
-		AlarmsPerProject: s.config.limits.alarmsPerProject, SeriesPerProject: s.config.limits.seriesPerProject,
-		Series: s.config.limits.series, Retention: s.config.store.retention, FlushEvery: s.config.store.flush,
-		OnBatch: func(b watch.Batch) { s.outbox.OnBatch(b) },
-		OnTick:  s.health.tick,
-	})
-	if s.outbox, err = newOutbox(s.config, s.store, s.engine, s.log); err != nil {
+	o := c.engineLimits()
+	o.Store, o.Log, o.OnTick = s.store, s.log, s.health.tick
+	o.OnBatch = func(b watch.Batch) { s.outbox.OnBatch(b) }
+	s.engine = watch.New(o)
+	settings, err := c.outboxSettings()
+	if err != nil {
 		return err
 	}
+	s.outbox = outbox.New(outbox.Options{
+		Store: s.store, Engine: s.engine, Log: s.log, Owner: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]), Settings: settings,
+	})
 	if err := s.engine.Start(ctx, now); err != nil {
-		return fmt.Errorf("load the store %s: %w", s.config.store.path, err)
+		return fmt.Errorf("load the store %s: %w", c.store.path, err)
 	}
 	s.issued = &issuedKeys{store: s.store}
 	if err := s.issued.load(ctx); err != nil {
 		return err
 	}
-	if s.verifier, s.keystone, err = newVerifier(s.config, s.issued, s.log); err != nil {
+	if s.verifier, s.keystone, err = newVerifier(c, s.issued, s.log); err != nil {
 		return err
 	}
-	if err := applyRules(ctx, s.config, s.engine, s.log); err != nil {
+	set, err := c.loadRules()
+	if err != nil {
 		return err
 	}
+	if err := applyRules(ctx, c, set, s.engine, s.log); err != nil {
+		return err
+	}
+	limits := c.apiLimits()
+	limits.Log, limits.Conceal = s.log, outbox.Shown
+	limits.May = func(a watch.Alarm) error { return permit(s.config()).Check(a) }
+	s.handler = api.New(s.engine, s.verifier.Verify, limits)
 	s.metrics = newMetrics(s)
 	return nil
 }
@@ -144,19 +157,18 @@ func (s *server) close() {
 
 // listen opens the three doors.
 func (s *server) listen() (err error) {
-	if s.guests, err = listen(s.config, s.log); err != nil {
+	c := s.config()
+	if s.guests, err = listen(c, s.log); err != nil {
 		return err
 	}
-	if s.operators, err = admin.Listen(s.config.server.admin); err != nil {
+	if s.operators, err = admin.Listen(c.server.admin); err != nil {
 		return err
 	}
-	if s.scrapers, err = net.Listen("tcp", s.config.server.metrics); err != nil {
+	if s.scrapers, err = net.Listen("tcp", c.server.metrics); err != nil {
 		return fmt.Errorf("%w: [server] metrics says where", err)
 	}
-	if s.config.server.selftest {
-		s.selftest = newSelftest(s.guests.Addr(), s.config.server.cert != "", s.engine.Deaf)
-		s.issued.own(s.selftest.key)
-	}
+	s.selftest = newSelftest(s.guests.Addr(), c.server.cert != "", s.engine.Deaf)
+	s.issued.own(s.selftest.key)
 	return nil
 }
 
@@ -164,10 +176,6 @@ func (s *server) listen() (err error) {
 func (s *server) run(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	s.handler = api.New(s.engine, s.verifier.Verify, api.Options{
-		Log: s.log, May: permit(s.config).Check, Conceal: outbox.Shown,
-		RatePerKey: float64(s.config.limits.ratePerKey), BurstPerKey: s.config.limits.burstPerKey, RatePerProject: float64(s.config.limits.ratePerProject),
-	})
 	desk := &admin.Server{
 		Engine: s.engine, Outbox: s.outbox, Store: s.store, KeysChanged: s.issued.changed, Log: s.log,
 		Problem: func() error { return s.health.problem(s.engine, time.Now()) },
@@ -189,7 +197,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, part := range []func(context.Context){s.verifier.Run, s.work, s.followSignals, s.prune, s.kickWatchdog, s.runSelftest, s.sayAlive} {
 		wg.Go(func() { part(ctx) })
 	}
-	s.log.Info("serving", "listen", s.guests.Addr().String(), "metrics", s.scrapers.Addr().String(), "admin", s.config.server.admin)
+	s.log.Info("serving", "listen", s.guests.Addr().String(), "metrics", s.scrapers.Addr().String(), "admin", s.config().server.admin)
 	notify(s.log, daemon.SdNotifyReady)
 
 	<-ctx.Done()
@@ -218,26 +226,7 @@ func (s *server) work(ctx context.Context) {
 }
 
 func (s *server) runSelftest(ctx context.Context) {
-	if s.selftest != nil {
-		s.selftest.run(ctx)
-	}
-}
-
-// followSignals reads again what can be, on SIGHUP.
-func (s *server) followSignals(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.hangups:
-			notify(s.log, reloading())
-			if err := applyRules(ctx, s.config, s.engine, s.log); err != nil {
-				s.log.Error("rules are wrong: those from before hold", "err", err)
-			}
-			s.log.Info("read again: rules; keys and the certificate are followed by themselves, anything else takes a restart")
-			notify(s.log, daemon.SdNotifyReady)
-		}
-	}
+	s.selftest.run(ctx, func() bool { return s.config().server.selftest })
 }
 
 // prune forgets history that is too old, at the start and each hour.
@@ -245,8 +234,9 @@ func (s *server) prune(ctx context.Context) {
 	ticker := time.NewTicker(time.Hour)
 	defer ticker.Stop()
 	for {
-		before := time.Now().Add(-s.config.store.history)
-		err := errors.Join(s.store.Prune(ctx, before), s.config.commands().Forget(before, func(key string) (bool, error) {
+		c := s.config()
+		before := time.Now().Add(-c.store.history)
+		err := errors.Join(s.store.Prune(ctx, before), c.commands().Forget(before, func(key string) (bool, error) {
 			rows, err := s.store.Rows(ctx, outbox.RowQuery{Key: key, Open: true})
 			return len(rows) == 0, err
 		}))
@@ -261,26 +251,40 @@ func (s *server) prune(ctx context.Context) {
 	}
 }
 
-// newOutbox makes an outbox with the actions that the configuration has.
-func newOutbox(c *config, st *store.Store, engine *watch.Engine, log *slog.Logger) (*outbox.Outbox, error) {
+// engineLimits are what bounds the engine.
+func (c *config) engineLimits() watch.Options {
+	return watch.Options{
+		AlarmsPerProject: c.limits.alarmsPerProject, SeriesPerProject: c.limits.seriesPerProject, Series: c.limits.series,
+		Retention: c.store.retention, FlushEvery: c.store.flush,
+	}
+}
+
+// apiLimits are what bounds who calls.
+func (c *config) apiLimits() api.Options {
+	return api.Options{
+		RatePerKey: float64(c.limits.ratePerKey), BurstPerKey: c.limits.burstPerKey, RatePerProject: float64(c.limits.ratePerProject),
+	}
+}
+
+// outboxSettings are those that the configuration has, with its actions.
+func (c *config) outboxSettings() (outbox.Settings, error) {
 	post := &outbox.Post{DryRun: c.actions.dryRun, Access: outbox.Access{Private: c.actions.allowPrivate}}
 	if path := c.actions.webhookSecretFile; path != "" {
 		secret, err := readSecret(path)
 		if err != nil {
-			return nil, fmt.Errorf("[actions] webhook_secret_file: %w", err)
+			return outbox.Settings{}, fmt.Errorf("[actions] webhook_secret_file: %w", err)
 		}
 		post.Secret = secret
 	}
 	g := c.gates
-	return outbox.New(outbox.Options{
-		Store: st, Engine: engine, Actions: c.actionKinds(post), Log: log, DryRun: c.actions.dryRun, RetryFor: c.actions.retryFor, MessageFor: c.actions.webhookRetryFor,
-		Owner: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
+	return outbox.Settings{
+		Actions: c.actionKinds(post), DryRun: c.actions.dryRun, RetryFor: c.actions.retryFor, MessageFor: c.actions.webhookRetryFor,
 		Gates: outbox.Gates{
 			StormCount: g.stormCount, StormShare: g.stormShare, StormShareDomain: g.stormShareDomain, BootGrace: g.bootGrace, FirstBoot: g.firstBoot,
 			PerTarget: outboxBudgets(g.perTarget), PerStack: outboxBudgets(g.perStack), PerProject: g.perProject, All: g.all,
 			Rate: outbox.Budget{Count: 1, In: time.Duration(float64(time.Second) / g.rate)}, HoldFor: g.holdFor,
 		},
-	}), nil
+	}, nil
 }
 
 // commands are those of the configuration, with their marks beside the store.

@@ -12,10 +12,8 @@ import (
 func newVerifier(c *config, issued *issuedKeys, log *slog.Logger) (*auth.Verifier, *auth.Keystone, error) {
 	o := auth.Options{Issued: issued.find, Log: log}
 	var err error
-	if path := c.keys.file; path != "" {
-		if o.File, err = auth.OpenKeyFile(path, log); err != nil {
-			return nil, nil, err
-		}
+	if o.File, err = c.openKeys(log); err != nil {
+		return nil, nil, err
 	}
 	if k := c.keystone; k.cloud != "" {
 		o.Keystone, err = auth.OpenKeystone(auth.KeystoneOptions{
@@ -27,4 +25,12 @@ func newVerifier(c *config, issued *issuedKeys, log *slog.Logger) (*auth.Verifie
 		}
 	}
 	return auth.New(o), o.Keystone, nil
+}
+
+// openKeys reads the key file; nil: there is none.
+func (c *config) openKeys(log *slog.Logger) (*auth.KeyFile, error) {
+	if c.keys.file == "" {
+		return nil, nil
+	}
+	return auth.OpenKeyFile(c.keys.file, log)
 }

@@ -88,6 +88,10 @@ func New(engine *watch.Engine, verify Verify, o Options) *Handler {
 	return h
 }
 
+// Limit takes over RatePerKey, BurstPerKey and RatePerProject, and nothing else
+// of o.
+func (h *Handler) Limit(o Options) { h.rates.limit(o) }
+
 // A call is one request on its way through the server.
 type call struct {
 	*http.Request

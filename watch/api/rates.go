@@ -14,20 +14,27 @@ const sweepEvery = 10 * time.Second
 
 // rates bounds the requests of each access key and of each project.
 type rates struct {
+	mu                 sync.Mutex
 	perKey, perProject rate.Limit
 	burst              int
-
-	mu       sync.Mutex
-	keys     map[string]*rate.Limiter
-	projects map[string]*rate.Limiter
-	swept    time.Time
+	keys               map[string]*rate.Limiter
+	projects           map[string]*rate.Limiter
+	swept              time.Time
 }
 
 func newRates(o Options) *rates {
-	r := &rates{
-		perKey: rate.Limit(o.RatePerKey), perProject: rate.Limit(o.RatePerProject), burst: o.BurstPerKey,
-		keys: map[string]*rate.Limiter{}, projects: map[string]*rate.Limiter{},
-	}
+	r := &rates{}
+	r.limit(o)
+	return r
+}
+
+// limit takes over the rates of o. What was counted is forgotten: each has the
+// whole of its burst again.
+func (r *rates) limit(o Options) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys, r.projects = map[string]*rate.Limiter{}, map[string]*rate.Limiter{}
+	r.perKey, r.perProject, r.burst = rate.Limit(o.RatePerKey), rate.Limit(o.RatePerProject), o.BurstPerKey
 	if r.perKey == 0 {
 		r.perKey = 200
 	}
@@ -37,7 +44,6 @@ func newRates(o Options) *rates {
 	if r.perProject == 0 {
 		r.perProject = 5000
 	}
-	return r
 }
 
 // take counts one request; an error says that it is one too many, and when

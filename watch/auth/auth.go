@@ -71,6 +71,7 @@ type Verifier struct {
 	Counters Counters
 
 	options Options
+	file    atomic.Pointer[KeyFile]
 	seen    replay
 }
 
@@ -91,8 +92,13 @@ func New(o Options) *Verifier {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Verifier{options: o, seen: replay{limit: replayLimit}}
+	v := &Verifier{options: o, seen: replay{limit: replayLimit}}
+	v.UseFile(o.File)
+	return v
 }
+
+// UseFile has keys looked up in another file from now on; nil: in none.
+func (v *Verifier) UseFile(f *KeyFile) { v.file.Store(f) }
 
 // A Pass is a request whose signature is right.
 type Pass struct {
@@ -207,8 +213,8 @@ func (v *Verifier) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if v.options.File != nil {
-				v.options.File.follow()
+			if f := v.file.Load(); f != nil {
+				f.follow()
 			}
 		}
 	}
@@ -216,8 +222,8 @@ func (v *Verifier) Run(ctx context.Context) {
 
 // find looks a key up in what is at hand; nil: not there.
 func (v *Verifier) find(ctx context.Context, access string) (*Key, error) {
-	if v.options.File != nil {
-		if key := v.options.File.find(access); key != nil {
+	if f := v.file.Load(); f != nil {
+		if key := f.find(access); key != nil {
 			return key, nil
 		}
 	}

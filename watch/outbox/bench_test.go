@@ -56,9 +56,10 @@ func openSite(t *testing.T, dir string) *site {
 	gates := DefaultGates()
 	gates.Rate = Budget{Count: 1000, In: time.Second}
 	s.opts = Options{
-		Store: s.store, Engine: s.engine, Owner: "test", Log: quiet, Gates: gates,
-		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour,
-		Actions: map[Kind]Action{Webhook: post, Signal: post, Exec: s.commands()},
+		Store: s.store, Engine: s.engine, Owner: "test", Log: quiet, Settings: Settings{
+			Gates: gates, RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour,
+			Actions: map[Kind]Action{Webhook: post, Signal: post, Exec: s.commands()},
+		},
 	}
 	return s
 }

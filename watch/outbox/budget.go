@@ -42,7 +42,7 @@ func DefaultGates() Gates {
 // budgets is g5. It counts what the history holds, over time that slides, so
 // that a restart of the server gives nobody a new budget.
 func (l *lookout) budgets(ctx context.Context, c candidate) (Reply, error) {
-	g := l.o.Gates
+	g := l.Gates
 	for _, b := range g.PerTarget {
 		spent, _, err := l.spent(ctx, c, b, TallyQuery{Object: c.Object})
 		if err != nil {
@@ -75,7 +75,7 @@ func (l *lookout) spent(ctx context.Context, c candidate, b Budget, q TallyQuery
 
 // atOnce bounds what is under way, and how fast it begins.
 func (l *lookout) atOnce(ctx context.Context, c candidate) (Reply, error) {
-	g := l.o.Gates
+	g := l.Gates
 	project, err := l.o.Store.Tally(ctx, TallyQuery{Project: c.Project, Since: l.now, Except: c.Key})
 	if err != nil {
 		return Reply{}, err

@@ -75,8 +75,9 @@ func (c *cloud) serve() {
 		actions[Webhook] = c.post
 	}
 	opts := Options{
-		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Gates: c.gates,
-		RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: actions,
+		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Settings: Settings{
+			Gates: c.gates, RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: actions,
+		},
 	}
 	if c.tweak != nil {
 		c.tweak(&opts)

@@ -61,6 +61,7 @@ type Witness func(ctx context.Context, gate string, r Row, v watch.View) (Reply,
 // that are due.
 type lookout struct {
 	o         *Outbox
+	*Settings // as they were then
 	now       time.Time
 	suspended []Suspension
 	stormy    map[string]storm // by domain
@@ -69,7 +70,7 @@ type lookout struct {
 
 func (o *Outbox) lookout(ctx context.Context, now time.Time) (*lookout, error) {
 	s, err := o.Store.Suspensions(ctx, now)
-	return &lookout{o: o, now: now, suspended: s, stormy: map[string]storm{}}, err
+	return &lookout{o: o, Settings: o.settings.Load(), now: now, suspended: s, stormy: map[string]storm{}}, err
 }
 
 // A candidate is a row before the gates.
@@ -85,7 +86,7 @@ func (l *lookout) ask(ctx context.Context, r *Row) (Reply, error) {
 	switch {
 	case err != nil:
 		return Reply{Verdict: Refuse, Cause: err.Error(), Tell: true}, nil
-	case l.o.Actions[n.Kind] == nil:
+	case l.Actions[n.Kind] == nil:
 		return Reply{Verdict: Refuse, Cause: noAction(r.Action), Tell: true}, nil
 	}
 	c := candidate{Row: r}
@@ -172,7 +173,7 @@ func (l *lookout) switchedOff(c candidate) Reply {
 	if s := l.suspension(c); s != nil {
 		return s.hold()
 	}
-	if l.o.DryRun {
+	if l.DryRun {
 		return Reply{Gate: "g1", Verdict: Refuse, Cause: "dry run: nothing is done"}
 	}
 	if c.known && !c.view.ActionsEnabled && !c.Trial {
@@ -245,7 +246,7 @@ func (l *lookout) settled(done Row, c candidate) time.Time {
 	if v.Presence() {
 		sight = v.Silence()
 	}
-	return done.Began.Add(l.o.Gates.BootGrace + sight)
+	return done.Began.Add(l.Gates.BootGrace + sight)
 }
 
 // wanted is g7: the state that wanted the action is still the alarm's, and what
@@ -295,6 +296,7 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 		return []Change{c}
 	}
 	reason := strings.TrimSuffix(a.Cause+": "+a.Detail, ": ")
+	holdFor := o.settings.Load().Gates.HoldFor
 	changed := r.Gate != a.Gate || !strings.HasPrefix(r.Why, a.Cause) || a.Verdict == Refuse
 	c.Row.Claim, c.Row.Lease = "", time.Time{}
 	if a.Gate != stormGate {
@@ -304,7 +306,7 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 	if changed {
 		c.Row.Since, c.Row.Told = now, false
 	}
-	if a.Gate == "g8" && a.Verdict == Hold && c.Row.Gate == r.Gate && o.Gates.HoldFor > 0 && now.Sub(c.Row.Since) >= o.Gates.HoldFor {
+	if a.Gate == "g8" && a.Verdict == Hold && c.Row.Gate == r.Gate && holdFor > 0 && now.Sub(c.Row.Since) >= holdFor {
 		return o.gaveUp(now, c)
 	}
 	if a.Verdict == Refuse {
@@ -343,10 +345,11 @@ func (o *Outbox) gaveUp(now time.Time, c Change) []Change {
 // longHeld tells the operator, once, of a rough action that is held for long.
 // Of a cause that holds many he is told once a day.
 func (o *Outbox) longHeld(now time.Time, c Change, a Reply) []Change {
-	if !c.Row.Rough || c.Row.Told || o.Gates.HoldFor == 0 {
+	holdFor := o.settings.Load().Gates.HoldFor
+	if !c.Row.Rough || c.Row.Told || holdFor == 0 {
 		return []Change{c}
 	}
-	if long := c.Row.Since.Add(o.Gates.HoldFor); now.Before(long) {
+	if long := c.Row.Since.Add(holdFor); now.Before(long) {
 		if long.Before(c.Row.Next) {
 			c.Row.Next = long
 		}

@@ -139,6 +139,33 @@ func TestBudgetOfStackHolds(t *testing.T) {
 	})
 }
 
+// Other settings hold at once, for what is held too.
+func TestSetAsksWhatIsHeldAnew(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		var s Settings
+		c.gates.PerStack = []Budget{{Count: 1, In: 24 * time.Hour}}
+		c.with(func(o *Options) { s = o.Settings })
+		c.stack = "web"
+		c.add("p1", 20)
+		c.pass(5 * time.Minute)
+		c.fails(c.guests[0])
+		c.fails(c.guests[1])
+		c.wantRow("another", c.rows("p1-0001")[0], Held, "g5", "stack web had 1 actions within 24h0m0s already")
+		s.Gates.PerStack = nil
+		if err := c.outbox.Set(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		c.pass(2 * time.Second)
+		c.wantRestarts("without that budget", "p1-0000", "p1-0001")
+		s.DryRun = true
+		if err := c.outbox.Set(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		c.fails(c.guests[2])
+		c.wantRow("dry run", c.rows("p1-0002")[0], Refused, "g1", "dry run: nothing is done")
+	})
+}
+
 // Two alarms of one target: one action at a time, and the second only once the
 // first has had the time to show its effect.
 func TestOneActionOfTarget(t *testing.T) {

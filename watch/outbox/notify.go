@@ -86,7 +86,7 @@ func shortHash(text string) string {
 // news; none where nobody is to be told, or the other is such a row itself.
 func (o *Outbox) tell(r Row, news string, now time.Time, text string) []Change {
 	n, err := ParseName(r.Action)
-	if o.Actions[Notify] == nil || r.Notice != "" || err == nil && n.Kind == Notify {
+	if o.settings.Load().Actions[Notify] == nil || r.Notice != "" || err == nil && n.Kind == Notify {
 		return nil
 	}
 	notice := Row{
@@ -101,7 +101,7 @@ func (o *Outbox) tell(r Row, news string, now time.Time, text string) []Change {
 // Tell sends the operator a notice that is about no action. One with a key
 // that was sent before is not sent again.
 func (o *Outbox) Tell(ctx context.Context, key, text string) error {
-	if o.Actions[Notify] == nil {
+	if o.settings.Load().Actions[Notify] == nil {
 		return nil
 	}
 	now := time.Now()

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -42,21 +43,32 @@ const (
 type Options struct {
 	Store   Store
 	Engine  Engine
-	Actions map[Kind]Action // a kind that is missing here is refused
 	Log     *slog.Logger
-	Gates   Gates
-	Witness Witness // what the cloud knows; nil: it is not asked
+	Witness Witness       // what the cloud knows; nil: it is not asked
+	Owner   string        // of claims: differs between processes
+	Grace   time.Duration // for what is under way when Run is to end; 0: 10 s
+	Settings
+}
 
+// Settings are what may change while an outbox runs.
+type Settings struct {
+	Actions    map[Kind]Action // a kind that is missing here is refused
+	Gates      Gates
 	DryRun     bool          // rough actions are refused, messages say that it is one
 	RetryFor   time.Duration // calls to the cloud
 	MessageFor time.Duration // how long a message is retried
-	Owner      string        // of claims: differs between processes
-	Grace      time.Duration // for what is under way when Run is to end; 0: 10 s
 }
 
 // An Outbox works on the rows of its store. Its methods may be called at once.
 type Outbox struct {
-	Options
+	Store    Store
+	Engine   Engine
+	Log      *slog.Logger
+	Witness  Witness
+	Owner    string
+	Grace    time.Duration
+	settings atomic.Pointer[Settings]
+
 	wake     chan struct{}
 	breakers breakers
 	storms   storms
@@ -78,7 +90,21 @@ func New(o Options) *Outbox {
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
-	return &Outbox{Options: o, wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}, ended: map[Outcome]int{}}
+	box := &Outbox{
+		Store: o.Store, Engine: o.Engine, Log: o.Log, Witness: o.Witness, Owner: o.Owner, Grace: o.Grace,
+		wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}, ended: map[Outcome]int{},
+	}
+	box.settings.Store(&o.Settings)
+	return box
+}
+
+// Set takes over other settings. What is under way goes on as it began; what is
+// held is asked about anew.
+func (o *Outbox) Set(ctx context.Context, s Settings) error {
+	o.settings.Store(&s)
+	err := o.Store.Rouse(ctx, "", time.Now())
+	o.Wake()
+	return err
 }
 
 // Wake says that there may be new rows. It never waits.
@@ -213,7 +239,7 @@ func (o *Outbox) take(ctx, working context.Context, look *lookout, r *Row) ([]Ch
 			return o.answered(look.now, *r, answer), nil
 		}
 	}
-	w := &work{o: o, action: o.Actions[r.kind()], places: places(r)}
+	w := &work{o: o, action: look.Actions[r.kind()], places: places(r)}
 	if !o.reserve(r, w) {
 		if r.Status.InFlight() {
 			return nil, nil

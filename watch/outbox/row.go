@@ -133,9 +133,10 @@ func noAction(action string) string {
 // Undoable says of each action that an alarm asks for and nothing here does
 // why it will be refused.
 func (o *Outbox) Undoable(a watch.Alarm) (why []string) {
+	actions := o.settings.Load().Actions
 	for _, list := range [][]string{a.OnAlarm, a.OnOK, a.OnNoData} {
 		for _, action := range list {
-			if n, err := ParseName(action); err == nil && o.Actions[n.Kind] == nil {
+			if n, err := ParseName(action); err == nil && actions[n.Kind] == nil {
 				why = append(why, noAction(action))
 			}
 		}

@@ -120,10 +120,10 @@ func (s *storms) under() map[string]storm {
 // watchStorms looks at storms that go on, and makes what they held due when
 // one is over.
 func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
-	over := false
+	over, gates := false, o.settings.Load().Gates
 	var events []watch.Event
 	for domain := range o.storms.under() {
-		st, e := o.storms.look(o.Gates, domain, o.Engine.Census(domain, now), now)
+		st, e := o.storms.look(gates, domain, o.Engine.Census(domain, now), now)
 		over = over || !st.ended.IsZero()
 		if e != nil {
 			events = append(events, *e)
@@ -137,19 +137,19 @@ func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
-	return o.tellOfStorms(ctx, now)
+	return o.tellOfStorms(ctx, gates, now)
 }
 
 // tellOfStorms tells the operator of storms that hold actions for long: once of
 // each, and not of the actions, which may be a million. One of all projects
 // speaks for those of single ones while it goes on.
-func (o *Outbox) tellOfStorms(ctx context.Context, now time.Time) error {
+func (o *Outbox) tellOfStorms(ctx context.Context, gates Gates, now time.Time) error {
 	going := o.storms.under()
 	all, general := going[watch.AllProjects]
 	general = general && !all.waived
 	for domain, st := range going {
 		spokenFor := general && domain != watch.AllProjects
-		if o.Gates.HoldFor == 0 || st.told || st.waived || spokenFor || now.Before(st.tell) {
+		if gates.HoldFor == 0 || st.told || st.waived || spokenFor || now.Before(st.tell) {
 			continue
 		}
 		project := domain
@@ -158,7 +158,7 @@ func (o *Outbox) tellOfStorms(ctx context.Context, now time.Time) error {
 		}
 		held, err := o.Store.Held(ctx, stormGate, project)
 		if err == nil && held > 0 {
-			err = o.Tell(ctx, stormKey(domain)+"|"+st.from.UTC().Format(time.RFC3339Nano), o.stormNotice(domain, st, held, now))
+			err = o.Tell(ctx, stormKey(domain)+"|"+st.from.UTC().Format(time.RFC3339Nano), stormNotice(gates, domain, st, held, now))
 		}
 		if err != nil {
 			return err
@@ -180,10 +180,10 @@ func (s *storms) asked(domain string, told bool, again time.Time) {
 
 // stormNotice is what the operator is told: what is held, since when and why,
 // and what can be done.
-func (o *Outbox) stormNotice(domain string, st storm, held int, now time.Time) string {
+func stormNotice(g Gates, domain string, st storm, held int, now time.Time) string {
 	return fmt.Sprintf("storm in %s: %d actions are held since %s, for %s: %s: look for one fault behind them all; "+
 		"where there is none, \"cfn-watch resume --storm %s\" lets them go, as fast as the budgets of [gates] allow",
-		domainName(domain), held, st.from.UTC().Format(time.RFC3339), now.Sub(st.from).Round(time.Minute), count(domain, st.census, o.Gates), domain)
+		domainName(domain), held, st.from.UTC().Format(time.RFC3339), now.Sub(st.from).Round(time.Minute), count(domain, st.census, g), domain)
 }
 
 // record writes entries of the history that belong to no row.
@@ -235,7 +235,7 @@ func (l *lookout) domain(name string) storm {
 	if st, ok := l.stormy[name]; ok {
 		return st
 	}
-	st, e := l.o.storms.look(l.o.Gates, name, l.o.Engine.Census(name, l.now), l.now)
+	st, e := l.o.storms.look(l.Gates, name, l.o.Engine.Census(name, l.now), l.now)
 	if e != nil {
 		l.events = append(l.events, *e)
 	}
@@ -259,7 +259,7 @@ func (l *lookout) storm(c candidate) Reply {
 		case st.since.IsZero() || st.waived:
 			continue
 		case st.ended.IsZero():
-			return Reply{Gate: stormGate, Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.o.Gates), Until: l.now.Add(stormRecheck)}
+			return Reply{Gate: stormGate, Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.Gates), Until: l.now.Add(stormRecheck)}
 		case c.ofSilence():
 			if until := st.ended.Add(c.view.Silence()); l.now.Before(until) {
 				return Reply{Gate: stormGate, Verdict: Hold, Until: until,

@@ -337,10 +337,11 @@ func (w *work) failed(ctx context.Context, a Answer, f *Failure) {
 
 // patience is how long a row is tried.
 func (o *Outbox) patience(r Row) time.Duration {
+	s := o.settings.Load()
 	if r.Rough {
-		return o.RetryFor
+		return s.RetryFor
 	}
-	return o.MessageFor
+	return s.MessageFor
 }
 
 // backoff is the wait after a failure: full jitter from 1 s up to a minute, or

@@ -42,8 +42,8 @@ func storm(b *testing.B, s *Store) {
 	var o *outbox.Outbox
 	e := watch.New(watch.Options{Store: s, Log: log, OnBatch: func(batch watch.Batch) { o.OnBatch(batch) }})
 	restart := &outbox.Commands{Dir: b.TempDir(), ByName: map[string]outbox.Command{"restart": {Argv: []string{"false"}, Timeout: time.Minute}}}
-	o = outbox.New(outbox.Options{Store: s, Engine: e, Log: log, Owner: "bench", Gates: outbox.DefaultGates(),
-		Actions: map[outbox.Kind]outbox.Action{outbox.Exec: restart}})
+	o = outbox.New(outbox.Options{Store: s, Engine: e, Log: log, Owner: "bench", Settings: outbox.Settings{
+		Gates: outbox.DefaultGates(), Actions: map[outbox.Kind]outbox.Action{outbox.Exec: restart}}})
 
 	// What is judged now began so long ago that silence is over now.
 	now := time.Now().Add(-5 * time.Minute)

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
+	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
+	"github.com/cfn-agent/cfn-agent/watch/store"
+)
+
+// A running is a server in this process whose configuration is rewritten.
+type running struct {
+	*server
+	t   *testing.T
+	dir string
+}
+
+// write replaces the configuration: what every one of the test has, and then
+// some lines.
+func (r *running) write(lines ...string) {
+	r.t.Helper()
+	all := append([]string{
+		"[store]", "path = " + filepath.Join(r.dir, "state.db"), "[alarms]", "dir = " + filepath.Join(r.dir, "rules"),
+		"[server]", "listen = 127.0.0.1:0", "metrics = 127.0.0.1:0", "admin = " + filepath.Join(r.dir, "s")}, lines...)
+	r.put("conf", strings.Join(all, "\n"))
+}
+
+func (r *running) put(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// start serves with what was written.
+func start(t *testing.T) *running {
+	dir, err := os.MkdirTemp("", "cfn-watch-") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r := &running{t: t, dir: dir}
+	if err := os.Mkdir(filepath.Join(dir, "rules"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.write()
+	g := &global{env: &env{}, config: filepath.Join(dir, "conf")}
+	r.server = &server{reread: g.load, log: slog.New(slog.DiscardHandler), hangups: make(chan os.Signal, 1)}
+	c, err := g.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.replace(c)
+	if r.store, err = store.Open(t.Context(), c.store.path, store.Options{Log: r.log}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.build(t.Context()), r.listen()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-ended, r.store.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// post asks the API as the owner of a key does, and returns what comes back.
+func (r *running) post(key awsquery.Credentials, form url.Values) string {
+	r.t.Helper()
+	body := []byte(form.Encode())
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.selftest.url, strings.NewReader(string(body)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if err := awsquery.SignV4(r.t.Context(), req, body, key, "", awsquery.CloudWatch, time.Now()); err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fmt.Sprintf("%d %s", resp.StatusCode, text)
+}
+
+func putAlarm(name, action string) url.Values {
+	return url.Values{"Action": {"PutMetricAlarm"}, "Version": {"2010-08-01"}, "AlarmName": {name}, "Namespace": {"n"}, "MetricName": {"m"},
+		"Statistic": {"Average"}, "Period": {"60"}, "EvaluationPeriods": {"1"}, "Threshold": {"1"},
+		"ComparisonOperator": {"GreaterThanThreshold"}, "AlarmActions.member.1": {action}, "Salt": {fmt.Sprint(time.Now().UnixNano())}}
+}
+
+var member = awsquery.Credentials{AccessKey: "MEMBER", SecretKey: "s"}
+
+const memberKey = "[MEMBER]\nsecret = s\nproject = p\n"
+
+// Whatever a file may change while the server runs holds after a reload:
+// limits, gates, actions and commands, rules and keys.
+func TestReloadTakesOver(t *testing.T) {
+	t.Parallel() // it waits until the server has listened for a moment
+	r := start(t)
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(when, got, part string) {
+		t.Helper()
+		if !strings.Contains(got, part) {
+			t.Errorf("%s: %s, want ... %s ...", when, got, part)
+		}
+	}
+	fires := func(alarm string, status outbox.Status, why string) {
+		t.Helper()
+		op := watch.Caller{Project: "p", Role: watch.Operator}
+		for _, state := range []watch.State{watch.OK, watch.Firing} {
+			if err := r.engine.SetState(t.Context(), time.Now(), op, alarm, state, "a test", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var last outbox.Row
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && !last.Status.Ended(); time.Sleep(10 * time.Millisecond) {
+			rows, err := r.store.Rows(t.Context(), outbox.RowQuery{Project: "p", Limit: 1})
+			if err != nil || len(rows) != 1 {
+				t.Fatal(rows, err)
+			}
+			last = rows[0]
+		}
+		if last.Status != status || !strings.Contains(last.Why, why) {
+			t.Errorf("%s: %s (%s), want %s (%s)", alarm, last.Status, last.Why, status, why)
+		}
+	}
+	want("before", r.post(member, putAlarm("a", "https://example.com/")), "InvalidClientTokenId")
+
+	r.put("keys", memberKey)
+	r.put("rules/r.yaml", "web: {Project: p, Namespace: n, MetricName: m, Statistic: Average, ComparisonOperator: GreaterThanThreshold, Threshold: 1, Period: 60, EvaluationPeriods: 1, AlarmActions: ['cfnwatch:exec:mark']}")
+	command := "[exec mark]\nargv = /bin/true\nuser = " + me.Username + "\n"
+	r.write("[keys]", "file = "+filepath.Join(r.dir, "keys"), "[limits]", "alarms_per_project = 1", command, "[actions]", "dry_run = yes")
+	before := r.config()
+	r.hangups <- syscall.SIGHUP
+	for end := time.Now().Add(20 * time.Second); r.config() == before && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	want("a key file", r.post(member, putAlarm("a", "https://example.com/")), "200 ")
+	want("a limit of alarms", r.post(member, putAlarm("b", "https://example.com/")), "LimitExceeded")
+	want("what the API may", r.post(member, putAlarm("a", "cfnwatch:restart:self")), "InvalidParameterValue")
+	fires("web", outbox.Refused, "dry run: nothing is done")
+
+	r.write("[keys]", "file = "+filepath.Join(r.dir, "keys"), command, "[actions]", "api_may = webhook, restart", "[gates]", "per_target = 1/1h")
+	if err := r.reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("no limit of alarms", r.post(member, putAlarm("b", "https://example.com/")), "200 ")
+	want("what the API may", r.post(member, putAlarm("a", "cfnwatch:restart:self")), "200 ")
+	fires("web", outbox.Done, "exit status 0")
+	fires("web", outbox.Refused, "had 1 actions within 1h0m0s already")
+
+	r.write("[keys]", "file = "+filepath.Join(r.dir, "keys"), "[limits]", "rate_per_key = 1", "burst_per_key = 1")
+	if err := os.Remove(filepath.Join(r.dir, "rules/r.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("a rate", r.post(member, putAlarm("c", "https://example.com/"))+r.post(member, putAlarm("d", "https://example.com/")), "Throttling")
+	if _, ok := r.engine.View(time.Now(), "p", "web"); ok {
+		t.Error("a rule that is gone is an alarm still")
+	}
+}
+
+// A mistake, wherever it is, leaves all as it was.
+func TestReloadOfWhatIsWrongChangesNothing(t *testing.T) {
+	r := start(t)
+	rule := "web: {Project: p, Namespace: n, MetricName: m, Statistic: Average, ComparisonOperator: GreaterThanThreshold, Threshold: 1, Period: 60, EvaluationPeriods: 1}"
+	r.put("rules/r.yaml", rule)
+	r.put("keys", memberKey)
+	keys := "[keys]\nfile = " + filepath.Join(r.dir, "keys")
+	r.write(keys)
+	if err := r.reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holds := r.config()
+	for _, c := range []struct {
+		name, want string
+		conf       []string
+		files      map[string]string
+	}{
+		{name: "configuration", conf: []string{"[gates]", "storm_count = many"}, want: `[gates] storm_count: "many" is not a whole number above 0`},
+		{name: "rules", files: map[string]string{"rules/r.yaml": rule + "\nweb2: {Project: p}"}, want: "web2"},
+		{name: "keys", files: map[string]string{"keys": "[OTHER]\nsecret = x\n"}, want: "project"},
+		{name: "no keys", conf: []string{"[keys]", "file = /nowhere"}, want: "/nowhere"},
+		{name: "secret", conf: []string{"[actions]", "webhook_secret_file = /nowhere"}, want: "[actions] webhook_secret_file: "},
+		{name: "no file", want: "conf: no such file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.conf == nil || c.conf[0] != "[keys]" {
+				c.conf = append([]string{keys}, c.conf...)
+			}
+			r.write(append(c.conf, "[limits]", "alarms_per_project = 1")...)
+			// What is right must not be taken over either.
+			r.put("rules/more.yaml", strings.Replace(rule, "web", "more", 1))
+			for name, text := range c.files {
+				r.put(name, text)
+			}
+			if c.name == "no file" {
+				os.Remove(filepath.Join(r.dir, "conf"))
+			}
+			err := r.reload(t.Context())
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("reload = %v, want ... %s ...", err, c.want)
+			}
+			r.put("rules/r.yaml", rule)
+			r.put("keys", memberKey)
+			if r.config() != holds || r.engine.AlarmsPerProject != holds.limits.alarmsPerProject {
+				t.Error("the configuration is another")
+			}
+			if _, ok := r.engine.View(time.Now(), "p", "more"); ok {
+				t.Error("a rule was taken over")
+			}
+			if got := r.post(member, url.Values{"Action": {"DescribeAlarms"}, "Version": {"2010-08-01"}, "Salt": {c.name}}); !strings.HasPrefix(got, "200 ") {
+				t.Errorf("a key of before: %s", got)
+			}
+		})
+	}
+}
+
+// What takes a restart stays as it is, and is named.
+func TestReloadKeepsWhatTakesARestart(t *testing.T) {
+	runs, next := defaults("/run"), defaults("/run")
+	next.server.listen, next.server.cert, next.server.jsonLog, next.store.path = "127.0.0.1:1", "/c", true, "/elsewhere"
+	next.keystone.cache, next.store.history = time.Hour, time.Hour
+	got := next.keep(runs)
+	want := []string{"[keystone]", "[server] cert", "[server] listen", "[server] log", "[store] path"}
+	if !slices.Equal(got, want) {
+		t.Errorf("keep = %q, want %q", got, want)
+	}
+	again := defaults("/run")
+	again.store.history = time.Hour
+	if next.server != again.server || next.store != again.store || next.keystone != again.keystone {
+		t.Errorf("what takes a restart is %+v, want it as it was and the history as it shall be", next)
+	}
+}
