@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -203,19 +205,29 @@ func (s *server) run(ctx context.Context) error {
 	<-ctx.Done()
 	notify(s.log, daemon.SdNotifyStopping)
 	s.log.Info("stopping")
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer cancel()
-	for h := range servers {
-		if err := h.Shutdown(limit); err != nil {
-			h.Close()
-		}
-	}
+	shutDown(context.WithoutCancel(ctx), slices.Collect(maps.Keys(servers)))
 	stopEngine() // the last to stop: what was heard is stored
 	wg.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// shutDown has all servers take nothing more at once, and gives what is under
+// way at any of them until drain is over.
+func shutDown(ctx context.Context, servers []*http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, h := range servers {
+		wg.Go(func() {
+			if err := h.Shutdown(ctx); err != nil {
+				h.Close()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // work is the outbox at work.
