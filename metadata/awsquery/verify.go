@@ -1,6 +1,7 @@
 package awsquery
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -128,8 +129,18 @@ func (s *Signature) readV4(auth string) error {
 	return s.readQuery()
 }
 
-// covers refuses headers that choose what is asked for and are not signed.
+// covers refuses headers that choose what is asked for and are not signed, and
+// what is not as the rules of version 4 have it: names in lower case and in
+// order. One that came again and again would make gigabytes of a small request
+// before anything is known of who sent it.
 func (s *Signature) covers() error {
+	before := ""
+	for name := range strings.SplitSeq(s.headers, ";") {
+		if name <= before || strings.ToLower(name) != name {
+			return incomplete("SignedHeaders are not names in lower case, each once and in their order")
+		}
+		before = name
+	}
 	switch {
 	case !s.signs("host"):
 		return incomplete("SignedHeaders lacks host")
@@ -170,7 +181,14 @@ func (s *Signature) readQuery() error {
 	return nil
 }
 
+// maxParams is above what any form of a megabyte needs. Each costs many times
+// its own length, before anything is known of who sent it.
+const maxParams = 50_000
+
 func (s *Signature) readV2() error {
+	if strings.Count(s.req.URL.RawQuery, "&")+bytes.Count(s.body, []byte("&")) >= maxParams {
+		return incomplete("the request has more than " + strconv.Itoa(maxParams) + " parameters")
+	}
 	s.Params = map[string]string{}
 	if err := decode(s.Params, s.req.URL.RawQuery); err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +138,44 @@ func TestSignatureCoversTheRequest(t *testing.T) {
 			if err == nil && (&Checker{Secret: Secret(tt.secret)}).Made(s) {
 				t.Errorf("%s: verifies with %q for %q", name, change[1], change[0])
 			}
+		}
+	}
+}
+
+// Whoever knows no secret cannot have the server spend many times what they
+// sent: a header that is signed again and again, as different names or the
+// same, and a form of nothing but the names of parameters.
+func TestUnsignedRequestsAreCheap(t *testing.T) {
+	again := strings.Repeat(";long", 7_000)
+	var cases, form strings.Builder
+	for i := range 3_000 { // AAAA, aAAA, AaAA, ...
+		name := []byte("AAAAAAAAAAAA")
+		for bit := range name {
+			name[bit] += byte(i>>bit&1) * ('a' - 'A')
+		}
+		cases.WriteString(";" + string(name))
+	}
+	for i := range 150_000 {
+		form.WriteString(strconv.FormatInt(int64(i), 36) + "&")
+	}
+	v4 := func(headers string) string {
+		return raw("POST", "/v1/", "", "Host: h", "X-Amz-Date: 20240102T030405Z", "Long: "+strings.Repeat("x", 30_000), "Aaaaaaaaaaaa: "+strings.Repeat("x", 30_000),
+			authorization("4567", "20240102/heat/monitoring/aws4_request", headers, strings.Repeat("0", 64)))
+	}
+	v2 := func(form string) string { return raw("POST", "/v1/", form, "Host: h", "Content-Type: "+pushForm) }
+	for name, request := range map[string]string{
+		"one header again and again": v4("host" + again), "one header in many spellings": v4("host" + cases.String()), "many parameters": v2(form.String()),
+	} {
+		r, body := arrive(t, request)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if s, err := ReadSignature(r, body); err == nil {
+			(&Checker{Secret: "8901"}).Made(s)
+		}
+		runtime.ReadMemStats(&after)
+		spent := after.TotalAlloc - before.TotalAlloc
+		if most := uint64(4 * len(request)); spent > most {
+			t.Errorf("%s: %d bytes sent have %d allocated, want at most %d", name, len(request), spent, most)
 		}
 	}
 }
