@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,42 @@ func TestQueryReservesNoMoreThanItIsGiven(t *testing.T) {
 	}
 	if n > 2000 {
 		t.Errorf("there is room for %d dimensions, of 1,000 parameters", n)
+	}
+}
+
+// A time has fields of its own in Go, which no parameter may reach.
+func TestQueryReachesFieldsOfTheModelAlone(t *testing.T) {
+	for _, field := range []string{"loc", "loc.name", "ext", "wall"} {
+		var in putMetricDataInput
+		if err := (&queryProtocol{}).decode(post(t, "/", nil), []byte("MetricData.member.1.Timestamp."+field+"=1"), &in); err != nil {
+			t.Errorf("%s: %v, want it passed over like any unknown parameter", field, err)
+		}
+	}
+}
+
+// Empty members take few bytes to send, fewer once compressed, and each takes
+// the room of a whole one.
+func TestListsReserveNoMoreThanIsTaken(t *testing.T) {
+	list := func(head, item, tail string, n int) string { return head + strings.Repeat(item, n) + tail }
+	members := list("\x9f", "\xa0", "\xff", 9_000) // 0xa0 is an empty map
+	for name, c := range map[string]struct {
+		protocol protocol
+		body     string
+	}{
+		"JSON datums":     {jsonProtocol{}, list(`{"MetricData":[`, `{},`, `{}]}`, maxPlain/3-10)},
+		"JSON dimensions": {jsonProtocol{}, list(`{"MetricData":[{"Dimensions":[`, `{},`, `{}]}]}`, maxPlain/3-20)},
+		"CBOR dimensions": {cborProtocol{}, list("\xa1\x6aMetricData\x9f", "\xa1\x6aDimensions"+members, "\xff", maxPlain/len(members)-2)},
+	} {
+		if len(c.body) > maxPlain {
+			t.Fatalf("%s: %d bytes never come this far", name, len(c.body))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := c.protocol.decode(post(t, "/", nil), []byte(c.body), new(putMetricDataInput))
+		runtime.ReadMemStats(&after)
+		if spent := after.TotalAlloc - before.TotalAlloc; err == nil || spent > 4*maxPlain {
+			t.Errorf("%s: %d bytes were allocated, and the answer is %v, want it refused for less", name, spent, err)
+		}
 	}
 }
 

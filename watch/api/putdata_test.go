@@ -86,6 +86,7 @@ func TestLimitsOfAPush(t *testing.T) {
 	f(one(datum{MetricName: "m", StatisticValues: &statisticSet{p(0.0), p(1.0), p(1.0), p(1.0)}}), "StatisticValues.SampleCount is not above 0")
 	f(one(datum{MetricName: "m", StatisticValues: &statisticSet{p(1.0), p(1.0), p(2.0), p(1.0)}}), "StatisticValues.Minimum is above Maximum")
 	f(one(datum{MetricName: "m", StatisticValues: &statisticSet{p(1.0), p(math.NaN()), p(1.0), p(1.0)}}), "StatisticValues.Sum is not a number")
+	f(one(datum{MetricName: "m", StatisticValues: &statisticSet{p(5e-324), p(1.0), p(1.0), p(1.0)}}), "StatisticValues: the average, Sum by SampleCount, is not a number")
 }
 
 // Fields of an alarm that CloudWatch does not have come as tags.

@@ -172,7 +172,9 @@ func fieldsOf(t reflect.Type) map[string]int {
 	}
 	m := make(map[string]int, t.NumField())
 	for i := range t.NumField() {
-		m[t.Field(i).Name] = i
+		if t.Field(i).IsExported() { // a time has others
+			m[t.Field(i).Name] = i
+		}
 	}
 	fieldCache.Store(t, m)
 	return m
