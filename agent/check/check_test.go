@@ -187,18 +187,26 @@ func TestFaultsAreToldApart(t *testing.T) {
 }
 
 func TestWrongCertificate(t *testing.T) {
-	server := httptest.NewUnstartedServer(http.NotFoundHandler())
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.StartTLS()
-	defer server.Close()
+	serve := func(address string) *httptest.Server {
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		_ = server.Listener.Close()
+		var err error
+		if server.Listener, err = net.Listen("tcp", address); err != nil {
+			t.Fatal(err)
+		}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return server
+	}
+	right, other := serve("127.0.0.1:0"), serve("127.0.0.2:0") // both with a certificate for 127.0.0.1
 	roots := x509.NewCertPool()
-	roots.AddCert(server.Certificate())
-	name := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	roots.AddCert(right.Certificate())
 	c := checker("", "")
-	want(t, "unknown authority", c.Check(t.Context(), parse(t, server.URL)), Certificate, "certificate signed by unknown authority")
+	want(t, "unknown authority", c.Check(t.Context(), parse(t, right.URL)), Certificate, "certificate signed by unknown authority")
 	c.Roots = roots
-	want(t, "wrong name", c.Check(t.Context(), parse(t, name)), Certificate, "not localhost")
-	want(t, "right", c.Check(t.Context(), parse(t, server.URL)), Status, "HTTP 404")
+	want(t, "wrong name", c.Check(t.Context(), parse(t, other.URL)), Certificate, "not 127.0.0.2")
+	want(t, "right", c.Check(t.Context(), parse(t, right.URL)), Status, "HTTP 404")
 }
 
 func TestTCP(t *testing.T) {

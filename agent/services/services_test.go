@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
@@ -242,12 +243,13 @@ func TestJournalLinesAreMasked(t *testing.T) {
 // A unit on its way up counts as running, and is looked at until it is up.
 func TestActivatingCountsAsRunning(t *testing.T) {
 	m := newSystemctl(t)
+	m.pace.limit = time.Minute
 	m.unit(t, "x.service", "ActiveState=activating", "SubState=start")
 	svc := metadata.Service{Name: "x", EnsureRunning: yes()}
 	arrived := make(chan struct{})
 	go func() {
 		defer close(arrived)
-		pause(t.Context(), quick.limit/4)
+		pause(t.Context(), 5*quick.watch)
 		m.unit(t, "x.service", "ActiveState=active", "SubState=running")
 	}()
 	got := m.systemctl(t, svc, Changed{})

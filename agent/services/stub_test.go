@@ -16,13 +16,14 @@ import (
 // unit in a file of the directory, and write what changes it to a log.
 type machine struct {
 	*sys.System
-	dir string
+	dir  string
+	pace pace
 }
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	dir := t.TempDir()
-	return &machine{dir: dir, System: &sys.System{
+	return &machine{dir: dir, pace: quick, System: &sys.System{
 		Root: filepath.Join(dir, "root"), Run: sys.Exec, Log: slog.New(slog.DiscardHandler),
 		Environ: []string{"STATE=" + dir, "PATH=" + dir + "/bin:/usr/bin:/bin"},
 	}}
@@ -34,7 +35,11 @@ func (m *machine) write(t *testing.T, name, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+	// A stub that runs meanwhile sees the one or the other.
+	if err := os.WriteFile(path+".new", []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -110,7 +115,7 @@ var quick = pace{poll: time.Millisecond, watch: 5 * time.Millisecond, limit: 100
 
 func (m *machine) apply(t *testing.T, with manager, svc metadata.Service, changed Changed) sys.Outcome {
 	t.Helper()
-	j := &job{System: m.System, manager: with, pace: quick, service: svc, unit: with.unit(svc.Name), out: sys.Outcome{Name: svc.Name}}
+	j := &job{System: m.System, manager: with, pace: m.pace, service: svc, unit: with.unit(svc.Name), out: sys.Outcome{Name: svc.Name}}
 	return j.apply(t.Context(), changed)
 }
 
