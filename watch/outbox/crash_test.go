@@ -46,9 +46,9 @@ func die() {
 	select {}
 }
 
-func (d dying) Claim(ctx context.Context, key, owner string, now, until time.Time) (Row, bool, error) {
+func (d dying) Claim(ctx context.Context, id int64, owner string, now, until time.Time) (Row, bool, error) {
 	defer d.write()()
-	return d.Store.Claim(ctx, key, owner, now, until)
+	return d.Store.Claim(ctx, id, owner, now, until)
 }
 
 func (d dying) Update(ctx context.Context, changes ...Change) ([]string, error) {

@@ -220,7 +220,7 @@ func (l *lookout) target(ctx context.Context, c candidate) (Reply, error) {
 	if t.InFlight > 0 {
 		return Reply{Gate: "g4", Verdict: Hold, Cause: "another action on " + c.Object + " is under way", Until: l.now.Add(deferral)}, nil
 	}
-	last, err := l.o.Store.Rows(ctx, RowQuery{Object: c.Object, Limit: 20})
+	last, err := l.o.Store.Rows(ctx, RowQuery{Object: c.Object, Begun: true, Limit: 20})
 	if err != nil {
 		return Reply{}, err
 	}

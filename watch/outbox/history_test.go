@@ -55,11 +55,11 @@ func (s session) Flush(ctx context.Context, kept []watch.Kept) error {
 	return errors.Join(s.err(), s.then(func() error { return s.memory.Flush(ctx, kept) }))
 }
 
-func (s session) Claim(ctx context.Context, key, owner string, now, until time.Time) (Row, bool, error) {
+func (s session) Claim(ctx context.Context, id int64, owner string, now, until time.Time) (Row, bool, error) {
 	if err := s.err(); err != nil {
 		return Row{}, false, err
 	}
-	return s.memory.Claim(ctx, key, owner, now, until)
+	return s.memory.Claim(ctx, id, owner, now, until)
 }
 
 func (s session) Update(ctx context.Context, changes ...Change) ([]string, error) {
@@ -69,11 +69,11 @@ func (s session) Update(ctx context.Context, changes ...Change) ([]string, error
 	return s.memory.Update(ctx, changes...)
 }
 
-func (s session) Renew(ctx context.Context, key, owner string, until time.Time) (bool, error) {
+func (s session) Renew(ctx context.Context, id int64, owner string, until time.Time) (bool, error) {
 	if err := s.err(); err != nil {
 		return false, err
 	}
-	return s.memory.Renew(ctx, key, owner, until)
+	return s.memory.Renew(ctx, id, owner, until)
 }
 
 func (s session) Release(ctx context.Context) error {

@@ -20,6 +20,7 @@ type memory struct {
 
 	mu        sync.Mutex
 	rows      map[string]*Row
+	keys      []string        // of rows: their ids are the places in it, from 1
 	open      map[string]*Row // those that have not ended
 	suspended []Suspension
 	ids       int64
@@ -33,6 +34,10 @@ func newMemory() *memory {
 // set keeps a row as it would come back from a file.
 func (m *memory) set(r Row) {
 	r = durable(r)
+	if r.ID == 0 {
+		m.keys = append(m.keys, r.Key)
+		r.ID = int64(len(m.keys))
+	}
 	m.rows[r.Key] = &r
 	delete(m.open, r.Key)
 	if !r.Status.Ended() {
@@ -113,10 +118,15 @@ func (m *memory) Due(_ context.Context, now time.Time, n int) ([]Row, error) {
 	return rows[:min(n, len(rows))], nil
 }
 
-func (m *memory) Claim(_ context.Context, key, owner string, now, until time.Time) (Row, bool, error) {
+// openRow is a row that has not ended, or nil.
+func (m *memory) openRow(id int64) *Row {
+	return m.open[m.keys[id-1]]
+}
+
+func (m *memory) Claim(_ context.Context, id int64, owner string, now, until time.Time) (Row, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := m.open[key]
+	known := m.openRow(id)
 	if known == nil || !m.due(*known, now) {
 		return Row{}, false, nil
 	}
@@ -129,13 +139,13 @@ func (m *memory) Claim(_ context.Context, key, owner string, now, until time.Tim
 	}
 	r.Claim, r.Lease = owner, until
 	m.set(r)
-	return *m.rows[key], true, nil
+	return *m.rows[r.Key], true, nil
 }
 
-func (m *memory) Renew(_ context.Context, key, owner string, until time.Time) (bool, error) {
+func (m *memory) Renew(_ context.Context, id int64, owner string, until time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.open[key]
+	r := m.openRow(id)
 	if r == nil || r.Claim != owner {
 		return false, nil
 	}
@@ -229,7 +239,7 @@ func (m *memory) Rows(_ context.Context, q RowQuery) ([]Row, error) {
 	var rows []Row
 	for _, r := range m.rows {
 		if (q.Key == "" || r.Key == q.Key) && (q.AlarmID == 0 || r.AlarmID == q.AlarmID) && (q.Project == "" || r.Project == q.Project) &&
-			(q.Object == "" || r.Object == q.Object) && (!q.Open || !r.Status.Ended()) {
+			(q.Object == "" || r.Object == q.Object) && (!q.Begun || !r.Began.IsZero()) && (!q.Open || !r.Status.Ended()) {
 			rows = append(rows, *r)
 		}
 	}

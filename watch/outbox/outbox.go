@@ -248,7 +248,7 @@ func (o *Outbox) take(ctx, working context.Context, look *lookout, r *Row) ([]Ch
 		held.Next = look.now.Add(deferral)
 		return []Change{{Row: held, Owner: r.Claim}}, nil
 	}
-	claimed, ok, err := o.Store.Claim(ctx, r.Key, o.Owner, look.now, look.now.Add(lease))
+	claimed, ok, err := o.Store.Claim(ctx, r.ID, o.Owner, look.now, look.now.Add(lease))
 	if err != nil || !ok {
 		o.leave(r.Key, w)
 		return nil, err

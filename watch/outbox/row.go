@@ -43,7 +43,7 @@ func (s Status) InFlight() bool {
 
 // A Row is an action that is or was wanted.
 type Row struct {
-	ID  int64  // the store's own; 0: it is not there yet
+	ID  int64  // the store's own, by which it is claimed and written; 0: it is not there yet
 	Key string // unique for ever: see RowOf; that of a rough action begins with Object and |
 	watch.Wanted
 	Rough  bool   // it touches a machine; else it is a message

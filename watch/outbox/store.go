@@ -10,7 +10,7 @@ import (
 // A Store keeps rows and suspensions. What a method writes is durable when it
 // returns nil, and nothing of it has happened when it returns an error. New
 // rows come with watch.Store's Record, made by RowOf of each Wanted and the
-// batch's time; a row whose key is known is not written again.
+// batch's time; as it comes with its transition, no such row is there already.
 type Store interface {
 	// Due returns at most n rows that have not ended, whose Next is not after
 	// now, and that nobody claims or whose lease is over. Rows in flight come
@@ -21,10 +21,10 @@ type Store interface {
 	// Claim gives a row that is due to an owner until a time, and returns it
 	// as it is now. A wanted, held or failed row becomes claimed; others keep
 	// their status. False: another was faster, or it has ended.
-	Claim(ctx context.Context, key, owner string, now, until time.Time) (Row, bool, error)
+	Claim(ctx context.Context, id int64, owner string, now, until time.Time) (Row, bool, error)
 
 	// Renew puts off the end of a claim. False: the owner has lost it.
-	Renew(ctx context.Context, key, owner string, until time.Time) (bool, error)
+	Renew(ctx context.Context, id int64, owner string, until time.Time) (bool, error)
 
 	// Update writes changes, all in one transaction, and returns the keys of
 	// rows that are no longer the owner's: of these neither row nor events
@@ -47,7 +47,8 @@ type Store interface {
 	// Rows returns rows by their birth, the newest first.
 	Rows(ctx context.Context, q RowQuery) ([]Row, error)
 
-	// Forgive marks the rows of an object as forgiven, and returns how many.
+	// Forgive marks the rows of an object that ever began as forgiven, and
+	// returns how many.
 	Forgive(ctx context.Context, object string, e watch.Event) (int, error)
 
 	// Suspend keeps a suspension and gives it its ID; Resume ends some;
@@ -64,7 +65,7 @@ type Store interface {
 type Change struct {
 	Row    Row    // without a Key: there is none, only events
 	Owner  string // the claim that the row must have in the store; empty: none
-	New    bool   // the row is not there yet; if it is, nothing is written
+	New    bool   // the row is not there yet; if it is since another New, nothing is written
 	Hold   bool   // a gate holds the row, and Next, Gate, Why and Since are all that is new of it; if another has claimed it, it is left alone
 	Events []watch.Event
 }
@@ -88,10 +89,11 @@ type Tally struct {
 
 // A RowQuery says which rows are asked for; empty fields ask for all.
 type RowQuery struct {
-	Key     string
+	Key     string // of a row that has not ended, or came by Change.New
 	AlarmID int64
 	Project string
-	Object  string
-	Open    bool // only those that have not ended
-	Limit   int  // 0: 100
+	Object  string // of rough rows that have not ended, or ever began
+	Begun   bool   // only those of Object that ever began
+	Open    bool   // only those that have not ended
+	Limit   int    // 0: 100
 }

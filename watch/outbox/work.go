@@ -25,8 +25,8 @@ func (w *work) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	renewed := make(chan struct{})
-	key := w.row.Key
-	go func() { w.renew(ctx, key, cancel); close(renewed) }()
+	id := w.row.ID
+	go func() { w.renew(ctx, id, cancel); close(renewed) }()
 	defer func() { cancel(); <-renewed }()
 	for !w.lost && ctx.Err() == nil && w.row.Claim != "" {
 		switch w.row.Status {
@@ -46,7 +46,7 @@ func (w *work) run(ctx context.Context) {
 
 // renew keeps the claim while the row is worked on, and ends the work when the
 // claim is lost.
-func (w *work) renew(ctx context.Context, key string, lost context.CancelFunc) {
+func (w *work) renew(ctx context.Context, id int64, lost context.CancelFunc) {
 	ticker := time.NewTicker(lease / 3)
 	defer ticker.Stop()
 	for {
@@ -54,9 +54,9 @@ func (w *work) renew(ctx context.Context, key string, lost context.CancelFunc) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			ours, err := w.o.Store.Renew(ctx, key, w.o.Owner, now.Add(lease))
+			ours, err := w.o.Store.Renew(ctx, id, w.o.Owner, now.Add(lease))
 			if err == nil && !ours {
-				w.o.Log.Warn("claim lost", "key", key)
+				w.o.Log.Warn("claim lost", "row", id)
 				lost()
 				return
 			}
@@ -81,7 +81,7 @@ func (w *work) save(ctx context.Context, changes ...Change) bool {
 // the store takes it, or the server stops; then the row is looked at again.
 func (w *work) keep(ctx context.Context, changes ...Change) bool {
 	for !w.save(ctx, changes...) {
-		ours, err := w.o.Store.Renew(context.WithoutCancel(ctx), w.row.Key, w.o.Owner, time.Now().Add(lease))
+		ours, err := w.o.Store.Renew(context.WithoutCancel(ctx), w.row.ID, w.o.Owner, time.Now().Add(lease))
 		if err == nil && !ours {
 			return false
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
@@ -18,10 +19,16 @@ const (
 )
 
 func (t *tx) putEvents(events []watch.Event) error {
-	return t.execAll("INSERT OR FAIL INTO event (at, kind, project, alarm, target, row_key, summary, data) VALUES ", len(events), func(i int) ([]any, error) {
+	return t.execAll("INSERT OR FAIL INTO event (at, kind, project, alarm, place, target, row_key, summary, data) VALUES ", len(events), func(i int) ([]any, error) {
 		e := &events[i]
-		return []any{nanos(e.At), string(e.Kind), e.Project, e.Alarm, e.Target, e.Key, e.Summary, string(e.Data)}, nil
+		return []any{nanos(e.At), string(e.Kind), e.Project, e.Alarm, place(e.Project, e.Alarm), e.Target, e.Key, e.Summary, string(e.Data)}, nil
 	}, "")
+}
+
+// place is the share of the history that an alarm's is in; see the schema.
+func place(project, alarm string) int64 {
+	h := crc32.ChecksumIEEE([]byte(project + "/" + alarm))
+	return int64(h % 512)
 }
 
 // PutEvents adds entries to the history, durably.
@@ -58,6 +65,9 @@ func eventQuery(q watch.EventQuery) (string, []any, error) {
 	var which conditions
 	which.equal("project", q.Project)
 	which.equal("alarm", q.Alarm)
+	if q.Project != "" && q.Alarm != "" {
+		which.and("place = ?", place(q.Project, q.Alarm))
+	}
 	for column, value := range map[string]string{"target": q.Target, "row_key": q.Key} {
 		if value != "" {
 			which.and(column+" = ? AND "+column+" <> ''", value) // as their indexes have it

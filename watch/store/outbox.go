@@ -53,11 +53,11 @@ const (
 
 	rowColumns = "id, " + asked + ", status, next, claim, lease, began, gate, why, since, forgiven, notes"
 
-	newRows     = "INSERT OR FAIL INTO outbox (" + asked + ", status, stage, next, claim, lease, began, gate, why, since, forgiven, notes) VALUES "
-	unlessThere = " ON CONFLICT (row_key) DO NOTHING"
+	newRows     = "INSERT OR FAIL INTO outbox (" + asked + ", status, stage, next, claim, lease, began, gate, why, since, forgiven, notes, made) VALUES "
+	unlessThere = " ON CONFLICT (row_key) WHERE made DO NOTHING"
 
 	setRow = `UPDATE outbox SET status = ?, stage = ?, next = ?, claim = ?, lease = ?, began = ?, gate = ?, why = ?, since = ?, forgiven = ?, notes = ?
-		WHERE row_key = ? AND claim = ?`
+		WHERE id = ? AND claim = ?`
 
 	holdRows = `UPDATE OR FAIL outbox SET (status, next, gate, why, since) = ('held', column2, column3, column4, column5) FROM (VALUES `
 	ifFree   = ") WHERE id = column1 AND stage = 1 AND claim = ''"
@@ -83,16 +83,16 @@ func readRow(r *row) (o outbox.Row) {
 	return o
 }
 
-func rowValues(r *outbox.Row) ([]any, error) {
+func rowValues(r *outbox.Row, made bool) ([]any, error) {
 	notes, err := notesOf(r)
 	return []any{r.Key, r.Rough, r.Object, r.AlarmID, r.Project, r.Alarm, r.Revision, r.Number, string(r.From), string(r.To), nanos(r.At), r.Reason, string(r.Data),
 		r.Index, r.Repeat, r.Action, string(r.Origin), r.Stack, r.Target, r.Span.Nanoseconds(), nanos(r.Born),
-		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes}, err
+		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes, made}, err
 }
 
 // putRow writes a row that is not there yet.
 func (t *tx) putRow(r outbox.Row) (written bool, err error) {
-	values, err := rowValues(&r)
+	values, err := rowValues(&r, true)
 	if err != nil {
 		return false, err
 	}
@@ -107,7 +107,7 @@ func (t *tx) setRow(r outbox.Row, owner string) (written bool, err error) {
 		return false, err
 	}
 	n, err := t.exec(setRow, string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began),
-		r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes, r.Key, owner)
+		r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes, r.ID, owner)
 	return n > 0, err
 }
 
@@ -118,10 +118,10 @@ func (s *Store) Due(ctx context.Context, now time.Time, n int) ([]outbox.Row, er
 }
 
 // Claim implements outbox.Store.
-func (s *Store) Claim(ctx context.Context, key, owner string, now, until time.Time) (r outbox.Row, ours bool, err error) {
+func (s *Store) Claim(ctx context.Context, id int64, owner string, now, until time.Time) (r outbox.Row, ours bool, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
 		n, err := t.exec(`UPDATE outbox SET claim = ?, lease = ?, status = CASE WHEN status IN ('wanted', 'held', 'failed') THEN 'claimed' ELSE status END
-			WHERE row_key = ? AND stage < 2 AND next <= ?4 AND (claim = '' OR lease <= ?4)`, owner, nanos(until), key, nanos(now))
+			WHERE id = ? AND stage < 2 AND next <= ?4 AND (claim = '' OR lease <= ?4)`, owner, nanos(until), id, nanos(now))
 		if err != nil || n == 0 {
 			return err
 		}
@@ -129,15 +129,15 @@ func (s *Store) Claim(ctx context.Context, key, owner string, now, until time.Ti
 		return t.each(func(row *row) error {
 			r = readRow(row)
 			return nil
-		}, "SELECT "+rowColumns+" FROM outbox WHERE row_key = ?", key)
+		}, "SELECT "+rowColumns+" FROM outbox WHERE id = ?", id)
 	})
 	return r, ours && err == nil, s.wrap("claim an action", err)
 }
 
 // Renew implements outbox.Store.
-func (s *Store) Renew(ctx context.Context, key, owner string, until time.Time) (ours bool, err error) {
+func (s *Store) Renew(ctx context.Context, id int64, owner string, until time.Time) (ours bool, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
-		n, err := t.exec("UPDATE outbox SET lease = ? WHERE row_key = ? AND claim = ? AND stage < 2", nanos(until), key, owner)
+		n, err := t.exec("UPDATE outbox SET lease = ? WHERE id = ? AND claim = ? AND stage < 2", nanos(until), id, owner)
 		ours = n > 0
 		return err
 	})
@@ -216,9 +216,7 @@ func (s *Store) Rouse(ctx context.Context, gate string, now time.Time) error {
 // Forgive implements outbox.Store.
 func (s *Store) Forgive(ctx context.Context, object string, e watch.Event) (forgiven int, err error) {
 	err = write(ctx, s.writer, func(t *tx) error {
-		var which conditions
-		which.ofObject(object)
-		n, err := t.exec("UPDATE outbox SET forgiven = 1 WHERE NOT forgiven AND "+which.String(), which.args...)
+		n, err := t.exec("UPDATE outbox SET forgiven = 1 WHERE NOT forgiven AND rough AND object = ? AND began > 0", object)
 		if err != nil {
 			return err
 		}

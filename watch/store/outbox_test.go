@@ -30,9 +30,18 @@ func add(t *testing.T, s *Store, rows ...outbox.Row) {
 	}
 }
 
+// idOf is the id of a row; 0: it is not there.
+func idOf(t *testing.T, s *Store, key string) (id int64) {
+	t.Helper()
+	if err := s.readers.QueryRow("SELECT coalesce(max(id), 0) FROM outbox WHERE row_key = ?", key).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 func claim(t *testing.T, s *Store, key, owner string, at time.Time) (outbox.Row, bool) {
 	t.Helper()
-	r, ours, err := s.Claim(t.Context(), key, owner, at, at.Add(time.Minute))
+	r, ours, err := s.Claim(t.Context(), idOf(t, s, key), owner, at, at.Add(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +114,7 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 	action := rough("srv", 9)
 	add(t, s, second, repeated, first, other, action)
 	wantDue(t, s, "the first of each alarm", now, first, other, action)
-	first.Status, first.Next = outbox.Failed, now.Add(time.Hour)
+	first.ID, first.Status, first.Next = idOf(t, s, first.Key), outbox.Failed, now.Add(time.Hour)
 	if _, err := s.Update(t.Context(), outbox.Change{Row: first}); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +142,7 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%s was claimed by a second one", key)
 		}
 	}
-	if ours, err := s.Renew(t.Context(), r.Key, "a", now.Add(2*time.Minute)); err != nil || !ours {
+	if ours, err := s.Renew(t.Context(), idOf(t, s, r.Key), "a", now.Add(2*time.Minute)); err != nil || !ours {
 		t.Errorf("Renew = %t, %v, want its owner to have it on", ours, err)
 	}
 	if _, ours := claim(t, s, r.Key, "b", now.Add(90*time.Second)); ours {
@@ -142,7 +151,7 @@ func TestClaims(t *testing.T) {
 	if _, ours := claim(t, s, r.Key, "b", now.Add(2*time.Minute)); !ours {
 		t.Error("a lease that is over was kept")
 	}
-	if ours, err := s.Renew(t.Context(), r.Key, "a", now.Add(time.Hour)); err != nil || ours {
+	if ours, err := s.Renew(t.Context(), idOf(t, s, r.Key), "a", now.Add(time.Hour)); err != nil || ours {
 		t.Errorf("Renew of a claim that another has = %t, %v", ours, err)
 	}
 }
@@ -212,6 +221,35 @@ func TestHold(t *testing.T) {
 		t.Errorf("events %+v, %v, want that of the storm", events, err)
 	}
 	wantDue(t, s, "until it is to be asked again", now, flying)
+}
+
+func TestRowsThatAreAskedFor(t *testing.T) {
+	s := fresh(t)
+	w := watch.Wanted{Transition: watch.Transition{AlarmID: 4097, Number: 1}, Target: "a", Action: "cfnwatch:exec:x"}
+	if err := s.Record(t.Context(), watch.Batch{At: now, Wanted: []watch.Wanted{w}}); err != nil {
+		t.Fatal(err)
+	}
+	begun, refused, made := rough("a", 2), rough("a", 3), rough("a", 4)
+	begun.Status, begun.Began, refused.Status, made.Status, made.Began = outbox.Done, now, outbox.Refused, outbox.Acting, now
+	add(t, s, begun, refused, made, rough("b", 1), message(4098, 1, 0))
+	f := func(why string, q outbox.RowQuery, want ...int64) {
+		t.Helper()
+		rows, err := s.Rows(t.Context(), q)
+		var got []int64
+		for _, r := range rows {
+			got = append(got, r.ID)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %d, %v, want %d", why, got, err, want)
+		}
+	}
+	f("of an object, but what ended before it began", outbox.RowQuery{Object: "a"}, 4, 2, 1)
+	f("of an object, that began", outbox.RowQuery{Object: "a", Begun: true}, 4, 2)
+	f("of an alarm", outbox.RowQuery{AlarmID: 4097}, 1)
+	f("of its neighbour", outbox.RowQuery{AlarmID: 4098}, 6)
+	f("by a key that a transition wanted", outbox.RowQuery{Key: outbox.RowOf(w, now).Key}, 1)
+	f("by a key that was made", outbox.RowQuery{Key: refused.Key}, 3)
+	f("by it, if it is open", outbox.RowQuery{Key: refused.Key, Open: true})
 }
 
 func TestReleaseAndRouse(t *testing.T) {

@@ -50,7 +50,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		f("begun, "+what, "SELECT count(*) FROM outbox WHERE "+begun.String(), begun.args...)
 		f("in flight, "+what, "SELECT count(*) FROM outbox WHERE "+flying.String(), flying.args...)
 	}
-	for what, q := range map[string]outbox.RowQuery{"row": {Key: "k"}, "alarm": {AlarmID: 1}, "object": {Object: "o"}} {
+	for what, q := range map[string]outbox.RowQuery{"row": {Key: "k"}, "alarm": {AlarmID: 1}, "object": {Object: "o"}, "object that was acted on": {Object: "o", Begun: true}} {
 		query, args := rowQuery(q)
 		f("actions, "+what, query, args...)
 	}

@@ -17,8 +17,8 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 		}
 		err := t.execAll(newRows, len(b.Wanted), func(i int) ([]any, error) {
 			r := outbox.RowOf(b.Wanted[i], b.At)
-			return rowValues(&r)
-		}, unlessThere)
+			return rowValues(&r, false)
+		}, "")
 		if err != nil {
 			return err
 		}

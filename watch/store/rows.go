@@ -29,14 +29,6 @@ func (c *conditions) equal(column, value string) {
 	}
 }
 
-// ofObject asks for the rough actions on an object. Their keys begin with it,
-// so that no index of objects need be written with each of them.
-func (c *conditions) ofObject(object string) {
-	if object != "" {
-		c.and("row_key > ? AND row_key < ? AND object = ? AND rough", object+"|", object+"}", object)
-	}
-}
-
 // String is what follows WHERE.
 func (c *conditions) String() string {
 	if len(c.where) == 0 {
@@ -73,7 +65,7 @@ func tallyQueries(q outbox.TallyQuery) (begun, flying conditions) {
 	flying.and("stage = 0")
 	for _, which := range []*conditions{&begun, &flying} {
 		which.and("rough")
-		which.ofObject(q.Object)
+		which.equal("object", q.Object)
 		which.equal("project", q.Project)
 		which.equal("stack", q.Stack)
 		if q.Except != "" {
@@ -104,14 +96,22 @@ func (s *Store) Rows(ctx context.Context, q outbox.RowQuery) ([]outbox.Row, erro
 
 func rowQuery(q outbox.RowQuery) (string, []any) {
 	var which conditions
-	which.equal("row_key", q.Key)
+	const open = "stage IN (0, 1)"
+	if q.Key != "" {
+		which.and("(row_key = ? AND made OR row_key = ? AND "+open+")", q.Key, q.Key)
+	}
 	which.equal("project", q.Project)
 	if q.AlarmID != 0 {
-		which.and("alarm_id = ?", q.AlarmID)
+		which.and("alarm_id / 4096 = ? / 4096 AND alarm_id = ?", q.AlarmID, q.AlarmID)
 	}
-	which.ofObject(q.Object)
+	switch {
+	case q.Begun:
+		which.and("object = ? AND rough AND began > 0", q.Object)
+	case q.Object != "":
+		which.and("rough AND (object = ? AND began > 0 OR object = ? AND "+open+")", q.Object, q.Object)
+	}
 	if q.Open {
-		which.and("stage IN (0, 1)")
+		which.and(open)
 	}
 	if q.Limit <= 0 {
 		q.Limit = defaultLimit

@@ -47,12 +47,12 @@ func writable(path, synchronous string) (*sql.DB, error) {
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {synchronous},
 		"_pragma": {
-			"page_size(8192)", // of a new file: rows of actions are long
+			"page_size(4096)", // of a new file
 			// A tick in which all fire is a large transaction: pages that do not
 			// fit in the cache (KiB) are written twice, as are those of logs
 			// that are folded in too early (pages).
 			"cache_size(-65536)",
-			"wal_autocheckpoint(4096)",
+			"wal_autocheckpoint(8192)",
 			// After a storm the log gives its room back (bytes).
 			"journal_size_limit(67108864)",
 		},

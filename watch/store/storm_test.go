@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"testing"
@@ -28,13 +29,16 @@ func BenchmarkStorm(b *testing.B) {
 	for b.Loop() {
 		s := fresh(b)
 		populateWith(b, s, guests, func(i int) watch.Alarm {
-			a := alarmNamed(fmt.Sprintf("stack-%08d-HeartbeatFailureAlarm", i))
-			a.Project, a.OnAlarm, a.File = fmt.Sprintf("%032x", i/1000), []string{"cfnwatch:exec:restart"}, ""
+			a := alarmNamed(guestOf(i))
+			a.Project, a.OnAlarm, a.File = projectOf(i), []string{"cfnwatch:exec:restart"}, ""
 			return a
-		}, watch.Kept{Fed: time.Now()})
+		}, watch.Kept{})
 		storm(b, s)
 	}
 }
+
+func guestOf(i int) string   { return fmt.Sprintf("stack-%08d-HeartbeatFailureAlarm", i) }
+func projectOf(i int) string { return fmt.Sprintf("%032x", i/1000) }
 
 func storm(b *testing.B, s *Store) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
@@ -45,10 +49,17 @@ func storm(b *testing.B, s *Store) {
 	o = outbox.New(outbox.Options{Store: s, Engine: e, Log: log, Owner: "bench", Settings: outbox.Settings{
 		Gates: outbox.DefaultGates(), Actions: map[outbox.Kind]outbox.Action{outbox.Exec: restart}}})
 
-	// What is judged now began so long ago that silence is over now.
+	// What is judged now began so long ago that silence is over now. Guests push
+	// in no order, and so fall silent: what a batch has of them is anywhere in
+	// the store.
 	now := time.Now().Add(-5 * time.Minute)
 	if err := e.Start(b.Context(), now); err != nil {
 		b.Fatal(err)
+	}
+	now = now.Add(time.Second)
+	for pushed, i := range rand.Perm(guests) {
+		e.Put(now.Add(time.Duration(pushed)*time.Microsecond), watch.Caller{Project: projectOf(i), Role: watch.Member},
+			[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: guestOf(i), Count: 1, Sum: 1, Min: 1, Max: 1}})
 	}
 	for e.Totals().OK < guests {
 		now = now.Add(time.Second)

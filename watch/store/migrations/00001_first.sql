@@ -41,28 +41,39 @@ CREATE TABLE state (
 );
 
 -- The history. It names alarms, and outlives them.
+--
+-- A storm writes a million of them, in no order of the alarms: an index in
+-- which each would have a page of its own costs more than all else. place
+-- numbers 512 shares of the alarms, by their project and name; in its index
+-- each share grows at its end, and a query reads its share.
 CREATE TABLE event (
   id      INTEGER PRIMARY KEY,
   at      INTEGER NOT NULL,
   kind    TEXT    NOT NULL,
   project TEXT    NOT NULL,
   alarm   TEXT    NOT NULL,
+  place   INTEGER NOT NULL,
   target  TEXT    NOT NULL,
   row_key TEXT    NOT NULL,
   summary TEXT    NOT NULL,
   data    TEXT    NOT NULL
 );
 CREATE INDEX event_of_project ON event (project);
-CREATE INDEX event_of_alarm ON event (project, alarm);
+CREATE INDEX event_of_alarm ON event (place);
 CREATE INDEX event_of_target ON event (target) WHERE target <> '';
 CREATE INDEX event_of_row ON event (row_key) WHERE row_key <> '';
 
 -- Actions wanted. What comes before born never changes; notes is what no query
 -- asks for and few rows have. stage is what status says in numbers, for the
--- indexes: 0 in flight, 1 not in flight, 2 ended.
+-- indexes: 0 in flight, 1 not in flight, 2 ended. made is 0 of what a transition
+-- wants, which is written with it, once: nobody need look whether it is there.
+--
+-- As of the history: what a storm writes goes to the ends of its indexes. That
+-- of all actions of an alarm has shares of 4,096 alarms.
 CREATE TABLE outbox (
   id       INTEGER PRIMARY KEY,
-  row_key  TEXT    NOT NULL UNIQUE,
+  row_key  TEXT    NOT NULL,
+  made     INTEGER NOT NULL,
   rough    INTEGER NOT NULL,
   object   TEXT    NOT NULL,
   alarm_id INTEGER NOT NULL,
@@ -96,8 +107,11 @@ CREATE TABLE outbox (
   notes    TEXT    NOT NULL
 );
 CREATE INDEX outbox_due ON outbox (stage, next);
-CREATE INDEX outbox_of_alarm ON outbox (alarm_id, number, repeated);
+CREATE UNIQUE INDEX outbox_made ON outbox (row_key) WHERE made;
+CREATE INDEX outbox_of_alarm ON outbox (alarm_id / 4096);
+CREATE INDEX outbox_messages ON outbox (alarm_id, number, repeated) WHERE NOT rough AND stage < 2;
 CREATE INDEX outbox_begun ON outbox (began) WHERE began > 0;
+CREATE INDEX outbox_of_object ON outbox (object) WHERE began > 0;
 
 CREATE TABLE suspension (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
