@@ -1,12 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"net/url"
 	"os"
 	"os/user"
@@ -20,93 +15,7 @@ import (
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
-	"github.com/cfn-agent/cfn-agent/watch/store"
 )
-
-// A running is a server in this process whose configuration is rewritten.
-type running struct {
-	*server
-	t   *testing.T
-	dir string
-}
-
-// write replaces the configuration: what every one of the test has, and then
-// some lines.
-func (r *running) write(lines ...string) {
-	r.t.Helper()
-	all := append([]string{
-		"[store]", "path = " + filepath.Join(r.dir, "state.db"), "[alarms]", "dir = " + filepath.Join(r.dir, "rules"),
-		"[server]", "listen = 127.0.0.1:0", "metrics = 127.0.0.1:0", "admin = " + filepath.Join(r.dir, "s")}, lines...)
-	r.put("conf", strings.Join(all, "\n"))
-}
-
-func (r *running) put(name, text string) {
-	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// start serves with what was written.
-func start(t *testing.T) *running {
-	dir, err := os.MkdirTemp("", "cfn-watch-") // the path of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &running{t: t, dir: dir}
-	if err := os.Mkdir(filepath.Join(dir, "rules"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	r.write()
-	g := &global{env: &env{}, config: filepath.Join(dir, "conf")}
-	r.server = &server{reread: g.load, log: slog.New(slog.DiscardHandler), hangups: make(chan os.Signal, 1)}
-	c, err := g.load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.replace(c)
-	if r.store, err = store.Open(t.Context(), c.store.path, store.Options{Log: r.log}); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(r.build(t.Context()), r.listen()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- r.run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := errors.Join(<-ended, r.store.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
-}
-
-// post asks the API as the owner of a key does, and returns what comes back.
-func (r *running) post(key awsquery.Credentials, form url.Values) string {
-	r.t.Helper()
-	body := []byte(form.Encode())
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.selftest.url, strings.NewReader(string(body)))
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if err := awsquery.SignV4(r.t.Context(), req, body, key, "", awsquery.CloudWatch, time.Now()); err != nil {
-		r.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return fmt.Sprintf("%d %s", resp.StatusCode, text)
-}
 
 func putAlarm(name, action string) url.Values {
 	return url.Values{"Action": {"PutMetricAlarm"}, "Version": {"2010-08-01"}, "AlarmName": {name}, "Namespace": {"n"}, "MetricName": {"m"},

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cfn-agent/cfn-agent/agent/metric"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/admin"
@@ -132,26 +131,7 @@ func (r *rig) kill() {
 // push sends one heartbeat of a guest; an error is that of the way, or a
 // refusal.
 func (r *rig) push(ctx context.Context, guest int) error {
-	body := []byte(awsquery.Encode(metric.Form([]metric.Datapoint{{
-		Namespace: "system/linux", Name: "Heartbeat", Unit: "Count", Value: 1, Dimensions: map[string]string{metric.AlarmName: fmt.Sprintf("g%d", guest)},
-	}})))
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.listen+"/v1/", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if err := awsquery.SignV4(ctx, req, body, r.keys[guest], "", awsquery.CloudWatch, time.Now()); err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("push: %s", resp.Status)
-	}
-	return nil
+	return pushTo(ctx, "http://"+r.listen+"/v1/", r.keys[guest], fmt.Sprintf("g%d", guest), "Heartbeat")
 }
 
 // beat pushes for guests as long as they live, each second.

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
+)
+
+func TestHealth(t *testing.T) {
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		tick func(*health, *watch.Engine)
+		want string
+	}{
+		"well":  {func(*health, *watch.Engine) {}, ""},
+		"store": {func(h *health, _ *watch.Engine) { h.tick(watch.TickResult{}, errors.New("disk full")) }, "the store takes nothing: disk full"},
+		"store again": {func(h *health, _ *watch.Engine) {
+			h.tick(watch.TickResult{}, errors.New("x"))
+			h.tick(watch.TickResult{}, nil)
+		}, ""},
+		"no tick": {func(h *health, _ *watch.Engine) { h.last = now.Add(-11 * time.Second) }, "no alarm was judged for 11s"},
+		"deaf": {func(_ *health, e *watch.Engine) {
+			for ago := 20 * time.Minute; ago > 0; ago -= 4 * time.Second {
+				e.Deaf(now.Add(-ago), "test")
+			}
+		}, "the server could not hear for ten of the last thirty minutes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := watch.New(watch.Options{})
+			if err := e.Start(t.Context(), now.Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+			s := &server{engine: e, health: &health{last: now}}
+			tt.tick(s.health, e)
+			got := ""
+			if err := s.health.problem(e, now); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("problem = %q, want %q", got, tt.want)
+			}
+			w := httptest.NewRecorder()
+			s.serveHealth(w, nil)
+			status, text := 200, "ok\n"
+			if tt.want != "" {
+				status, text = 503, tt.want+"\n"
+			}
+			if w.Code != status || name != "no tick" && w.Body.String() != text {
+				t.Errorf("/healthz = %d %q, want %d %q", w.Code, w.Body, status, text)
+			}
+		})
+	}
+}
+
+func TestHealthKeepsTheWorstTick(t *testing.T) {
+	var h health
+	for _, late := range []time.Duration{time.Second, 3 * time.Second, 2 * time.Second} {
+		h.tick(watch.TickResult{Late: late}, nil)
+	}
+	if h.late != 2*time.Second || h.worst != 3*time.Second {
+		t.Errorf("late %v, worst %v, want 2s, 3s", h.late, h.worst)
+	}
+}
+
+// systemd kills a service that does not kick its watchdog in time: one whose
+// ticks have ceased must not.
+func TestWatchdogIsKickedByTicksAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "30000")
+	t.Setenv("WATCHDOG_PID", "")
+	os.Unsetenv("WATCHDOG_PID")
+	s := &server{log: slog.New(slog.DiscardHandler), health: &health{last: time.Now().Add(-time.Hour)}}
+	var kicks sync.WaitGroup
+	kicks.Go(func() { s.kickWatchdog(t.Context()) })
+	t.Cleanup(kicks.Wait)
+	kicked := func(within time.Duration) string {
+		conn.SetReadDeadline(time.Now().Add(within))
+		text := make([]byte, 100)
+		n, err := conn.Read(text)
+		if err != nil {
+			return ""
+		}
+		return string(text[:n])
+	}
+	if got := kicked(100 * time.Millisecond); got != "" {
+		t.Errorf("systemd is told %q though no tick came for an hour", got)
+	}
+	s.health.tick(watch.TickResult{}, nil)
+	if got := kicked(30 * time.Second); !strings.HasPrefix(got, "WATCHDOG=1") {
+		t.Errorf("systemd is told %q, want WATCHDOG=1", got)
+	}
+}
