@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"github.com/cfn-agent/cfn-agent/agent/metric"
 )
 
 // cborProtocol is Smithy RPC v2 with CBOR; the path names the action.
@@ -13,7 +15,7 @@ var (
 	cborDecoder = must(cbor.DecOptions{
 		DupMapKey:          cbor.DupMapKeyEnforcedAPF,
 		MaxNestedLevels:    16,
-		MaxArrayElements:   10_000,
+		MaxArrayElements:   metric.MaxPoints, // of no list more are taken
 		MaxMapPairs:        1_000,
 		FieldNameMatching:  cbor.FieldNameMatchingCaseSensitive,
 		BignumTag:          cbor.BignumTagForbidden,

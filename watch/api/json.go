@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -23,9 +24,16 @@ func (jsonProtocol) action(r *http.Request, _ []byte) (string, error) {
 	return action, nil
 }
 
+// maxObjects is three times what a full PutMetricData of 1,000 datums has. Each
+// takes two bytes to send, and much more to keep.
+const maxObjects = 100_000
+
 func (jsonProtocol) decode(_ *http.Request, body []byte, in any) error {
 	if len(body) == 0 {
 		return nil
+	}
+	if n := bytes.Count(body, []byte("{")); n > maxObjects {
+		return invalid("the request has %d objects, and %d are the most", n, maxObjects)
 	}
 	err := json.Unmarshal(body, in)
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {

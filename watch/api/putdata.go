@@ -161,6 +161,8 @@ func (set *statisticSet) numbers(s *watch.Sample) *Error {
 		return invalid("StatisticValues.SampleCount is not above 0")
 	case s.Min > s.Max:
 		return invalid("StatisticValues.Minimum is above Maximum")
+	case !isNumber(s.Sum / s.Count):
+		return invalid("StatisticValues: the average, Sum by SampleCount, is not a number between -2^360 and 2^360")
 	}
 	return nil
 }
