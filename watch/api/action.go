@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -102,9 +101,11 @@ func (c *call) mayPush() bool {
 	return c.Header.Get("Content-Encoding") != "" || names(c.body) || names([]byte(c.URL.RawQuery))
 }
 
+var pushParam = []byte("Action=" + pushAction)
+
 // names says whether parameters name the push.
 func names(params []byte) bool {
-	_, rest, ok := bytes.Cut(params, []byte("Action="+url.QueryEscape(pushAction)))
+	_, rest, ok := bytes.Cut(params, pushParam)
 	return ok && (len(rest) == 0 || rest[0] == '&')
 }
 

@@ -23,18 +23,27 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, tooLarge(maxBody, "")
 	}
-	var b bytes.Buffer
-	if r.ContentLength > 0 {
-		b.Grow(int(min(r.ContentLength, room)) + bytes.MinRead)
+	if n := r.ContentLength; n >= 0 && n <= room {
+		b := make([]byte, n)
+		if _, err := io.ReadFull(r.Body, b); err != nil {
+			return nil, late()
+		}
+		return b, nil
 	}
+	var b bytes.Buffer
+	b.Grow(room)
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge(maxBody, "")
 	}
 	if err != nil {
-		return nil, &Error{Status: 408, Code: "RequestTimeout", Message: "the body did not come whole and in time"}
+		return nil, late()
 	}
 	return b.Bytes(), nil
+}
+
+func late() *Error {
+	return &Error{Status: 408, Code: "RequestTimeout", Message: "the body did not come whole and in time"}
 }
 
 func tooLarge(limit int, what string) *Error {

@@ -57,8 +57,9 @@ func (cborProtocol) answer(w http.ResponseWriter, _, id string, out any) {
 		cborProtocol{}.refuse(w, id, internal())
 		return
 	}
-	cborHeaders(w.Header())
-	w.Header().Set(requestID, id)
+	h := w.Header()
+	cborHeaders(h)
+	h[requestID] = []string{id}
 	write(w, http.StatusOK, body)
 }
 
@@ -74,6 +75,6 @@ func (cborProtocol) refuse(w http.ResponseWriter, id string, e *Error) {
 // cborHeaders says which protocol an answer is in: clients refuse one that
 // does not.
 func cborHeaders(h http.Header) {
-	h.Set("Content-Type", "application/cbor")
-	h.Set(protocolKey, cborName)
+	h[contentType] = cborType
+	h[protocolKey] = cborProtocols
 }

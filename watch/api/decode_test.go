@@ -239,6 +239,29 @@ func TestListsReserveNoMoreThanIsTaken(t *testing.T) {
 	}
 }
 
+// A name that is kept, of an alarm or a metric, kept the whole request: some MiB
+// for a few bytes.
+func TestQueryDecodesStringsOfTheirOwn(t *testing.T) {
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var kept []string
+	for i := range 100 {
+		var in putMetricDataInput
+		body := fmt.Appendf(nil, "Namespace=n%d&Unheard=%s", i, strings.Repeat("x", 1<<20))
+		if err := (&queryProtocol{}).decode(post(t, "/", nil), body, &in); err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, in.Namespace)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 10<<20 {
+		t.Errorf("%d names keep %d MiB", len(kept), grown>>20)
+	}
+	runtime.KeepAlive(kept)
+}
+
 func TestStampsInEachForm(t *testing.T) {
 	f := func(text string, want time.Time) {
 		t.Helper()

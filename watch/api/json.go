@@ -16,7 +16,7 @@ type jsonProtocol struct{}
 const shapes = "com.amazonaws.cloudwatch#"
 
 func (jsonProtocol) action(r *http.Request, _ []byte) (string, error) {
-	target := r.Header.Get(targetName)
+	target := first(r.Header, targetName)
 	name, action, ok := strings.Cut(target, ".")
 	if !ok || name != service {
 		return "", &Error{Status: 400, Code: "InvalidAction", Message: targetName + " is not " + service + ".<action>"}
@@ -52,14 +52,14 @@ func (jsonProtocol) answer(w http.ResponseWriter, _, id string, out any) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/x-amz-json-1.0")
-	h.Set(requestID, id)
+	h[contentType] = jsonType
+	h[requestID] = []string{id}
 	write(w, http.StatusOK, body)
 }
 
 func (jsonProtocol) refuse(w http.ResponseWriter, id string, e *Error) {
 	h := w.Header()
-	h.Set("Content-Type", "application/x-amz-json-1.0")
+	h[contentType] = jsonType
 	h.Set(queryError, e.Code+";"+e.fault())
 	e.headers(h, id)
 	body, _ := json.Marshal(errorBody{shapes + e.shape(), e.Message}) // two strings

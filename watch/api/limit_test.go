@@ -260,8 +260,10 @@ func TestOneProjectDoesNotCrowdOutAnother(t *testing.T) {
 		for _, in := range held {
 			w.handler.pushes.leave(in)
 		}
-		if len(w.handler.pushes.shares) > 0 || len(w.handler.pushes.all) > 0 {
-			t.Errorf("%d shares and %d slots are left when all is done", len(w.handler.pushes.shares), len(w.handler.pushes.all))
+		for project, in := range w.handler.pushes.shares {
+			if in.users > 0 || len(in.slots) > 0 || len(w.handler.pushes.all) > 0 {
+				t.Errorf("of project %s %d users and %d slots are left when all is done, of all %d", project, in.users, len(in.slots), len(w.handler.pushes.all))
+			}
 		}
 	})
 }

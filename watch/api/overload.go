@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"runtime"
 	"sync"
 	"time"
@@ -21,10 +22,13 @@ type slots struct {
 
 // A share is what one project has of the slots: a half.
 type share struct {
-	project string
-	slots   chan struct{}
-	users   int // that hold or wait for one
+	slots chan struct{}
+	users int // that hold or wait for one
 }
+
+// idleShares is how many shares there may be until those that nobody uses are
+// forgotten.
+const idleShares = 1000
 
 func newSlots() *slots {
 	return &slots{all: make(chan struct{}, 8*runtime.GOMAXPROCS(0)), shares: map[string]*share{}}
@@ -36,7 +40,10 @@ func (s *slots) enter(project string) (in *share, crowded bool) {
 	s.mu.Lock()
 	in = s.shares[project]
 	if in == nil {
-		in = &share{project: project, slots: make(chan struct{}, cap(s.all)/2)}
+		if len(s.shares) >= idleShares {
+			maps.DeleteFunc(s.shares, func(_ string, in *share) bool { return in.users == 0 })
+		}
+		in = &share{slots: make(chan struct{}, cap(s.all)/2)}
 		s.shares[project] = in
 	}
 	in.users++
@@ -79,9 +86,7 @@ func (s *slots) leave(in *share) {
 func (s *slots) forget(in *share) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if in.users--; in.users == 0 {
-		delete(s.shares, in.project)
-	}
+	in.users--
 }
 
 func overloaded() *Error {

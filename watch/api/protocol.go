@@ -26,6 +26,16 @@ const (
 	cborName    = "rpc-v2-cbor"
 	requestID   = "X-Amzn-Requestid"
 	queryError  = "X-Amzn-Query-Error"
+	contentType = "Content-Type"
+)
+
+// Values of headers that all answers share; the names above are as net/http
+// keeps them, so that neither costs anything.
+var (
+	xmlType       = []string{"text/xml"}
+	jsonType      = []string{"application/x-amz-json-1.0"}
+	cborType      = []string{"application/cbor"}
+	cborProtocols = []string{cborName}
 )
 
 // namespace is that of XML answers, version what it is called in requests.
@@ -36,13 +46,21 @@ const (
 
 // protocolOf tells which protocol a request speaks.
 func protocolOf(r *http.Request) protocol {
-	if _, _, ok := cutOperation(r.URL.Path); ok || r.Header.Get(protocolKey) == cborName {
+	if _, _, ok := cutOperation(r.URL.Path); ok || first(r.Header, protocolKey) == cborName {
 		return cborProtocol{}
 	}
-	if r.Header.Get(targetName) != "" {
+	if first(r.Header, targetName) != "" {
 		return jsonProtocol{}
 	}
 	return &queryProtocol{}
+}
+
+// first is the first value of a header whose name is as net/http keeps it.
+func first(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
 // cutOperation parts the path of an RPC v2 request,

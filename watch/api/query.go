@@ -42,8 +42,9 @@ func (q *queryProtocol) decode(r *http.Request, body []byte, in any) error {
 	}
 	f := form{room: len(q.params)}
 	v := reflect.ValueOf(in).Elem()
+	layout := layoutOf(v.Type())
 	for _, p := range q.params {
-		if err := f.set(v, p.name, p.value); err != nil {
+		if err := f.set(v, layout, p.name, p.value); err != nil {
 			return invalid("%s: %v", p.name, err)
 		}
 	}
@@ -66,11 +67,11 @@ func (q *queryProtocol) parse(r *http.Request, body []byte) error {
 				continue
 			}
 			name, value, _ := strings.Cut(pair, "=")
-			name, err := url.QueryUnescape(name)
+			name, err := unescape(name)
 			if err != nil {
 				return malformed("the name of a parameter: %v", err)
 			}
-			if value, err = url.QueryUnescape(value); err != nil {
+			if value, err = unescape(value); err != nil {
 				return malformed("the value of %s: %v", name, err)
 			}
 			q.params = append(q.params, param{name, value})
@@ -79,31 +80,40 @@ func (q *queryProtocol) parse(r *http.Request, body []byte) error {
 	return nil
 }
 
+// unescape is url.QueryUnescape, which looks at each byte of what, as a rule,
+// has nothing escaped.
+func unescape(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s, nil
+	}
+	return url.QueryUnescape(s)
+}
+
 // A form sets fields by the dotted names of parameters.
 type form struct {
 	room int // for members of lists: a request without gaps has no more of them than parameters
 }
 
-func (f *form) set(v reflect.Value, path, value string) error {
-	if path == "" && v.CanAddr() {
-		if t, ok := v.Addr().Interface().(*stamp); ok {
-			return t.UnmarshalText([]byte(value))
-		}
-	}
+func (f *form) set(v reflect.Value, as *layout, path, value string) error {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))
 		}
-		return f.set(v.Elem(), path, value)
+		return f.set(v.Elem(), as, path, value)
 	case reflect.Struct:
+		if path == "" {
+			if t, ok := v.Addr().Interface().(*stamp); ok {
+				return t.UnmarshalText([]byte(value))
+			}
+		}
 		head, rest, _ := strings.Cut(path, ".")
-		if i, ok := fieldsOf(v.Type())[head]; ok {
-			return f.set(v.Field(i), rest, value)
+		if to, ok := as.fields[head]; ok {
+			return f.set(v.Field(to.index), to.layout, rest, value)
 		}
 		return nil
 	case reflect.Slice:
-		return f.member(v, path, value)
+		return f.member(v, as, path, value)
 	}
 	if path != "" {
 		return nil
@@ -113,7 +123,7 @@ func (f *form) set(v reflect.Value, path, value string) error {
 
 // member sets what path, member.N or deeper, says of a list. Members may come
 // in any order. The parameter of an empty list is its bare name.
-func (f *form) member(v reflect.Value, path, value string) error {
+func (f *form) member(v reflect.Value, as *layout, path, value string) error {
 	if path == "" && value == "" {
 		return nil
 	}
@@ -133,13 +143,13 @@ func (f *form) member(v reflect.Value, path, value string) error {
 		v.Grow(grow)
 		v.SetLen(n)
 	}
-	return f.set(v.Index(n-1), rest, value)
+	return f.set(v.Index(n-1), as, rest, value)
 }
 
 func setScalar(v reflect.Value, value string) error {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(value)
+		v.SetString(strings.Clone(value)) // what is kept of a request must not keep all of it
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		if err != nil {
@@ -162,27 +172,42 @@ func setScalar(v reflect.Value, value string) error {
 	return nil
 }
 
-var fieldCache sync.Map // reflect.Type of a struct to map[string]int
+// A layout is where the fields of a struct are by name, which is theirs in the
+// API's model; that of a list or a pointer is its element's.
+type layout struct{ fields map[string]place }
 
-// fieldsOf maps the names of a struct's fields, which are those of the API's
-// model, to their places.
-func fieldsOf(t reflect.Type) map[string]int {
-	if m, ok := fieldCache.Load(t); ok {
-		return m.(map[string]int)
+type place struct {
+	index  int
+	layout *layout // of the field; nil: it has no fields
+}
+
+var layouts sync.Map // reflect.Type to *layout
+
+func layoutOf(t reflect.Type) *layout {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
 	}
-	m := make(map[string]int, t.NumField())
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	if s, ok := layouts.Load(t); ok {
+		return s.(*layout)
+	}
+	s := &layout{make(map[string]place, t.NumField())}
 	for i := range t.NumField() {
-		if t.Field(i).IsExported() { // a time has others
-			m[t.Field(i).Name] = i
+		if f := t.Field(i); f.IsExported() { // a time has others
+			s.fields[f.Name] = place{i, layoutOf(f.Type)}
 		}
 	}
-	fieldCache.Store(t, m)
-	return m
+	layouts.Store(t, s)
+	return s
 }
 
 func (q *queryProtocol) answer(w http.ResponseWriter, action, id string, out any) {
 	b := bytes.NewBuffer(make([]byte, 0, 512))
-	b.WriteString("<" + action + `Response xmlns="` + namespace + `">`)
+	for _, s := range []string{"<", action, `Response xmlns="`, namespace, `">`} {
+		b.WriteString(s)
+	}
 	if _, none := out.(*nothing); !none {
 		// The types of answers hold nothing that XML can't.
 		if err := xml.NewEncoder(b).EncodeElement(out, xml.StartElement{Name: xml.Name{Local: action + "Result"}}); err != nil {
@@ -192,14 +217,14 @@ func (q *queryProtocol) answer(w http.ResponseWriter, action, id string, out any
 	}
 	b.WriteString("<ResponseMetadata><RequestId>" + id + "</RequestId></ResponseMetadata></" + action + "Response>")
 	h := w.Header()
-	h.Set("Content-Type", "text/xml")
-	h.Set(requestID, id)
+	h[contentType] = xmlType
+	h[requestID] = []string{id}
 	write(w, http.StatusOK, b.Bytes())
 }
 
 func (*queryProtocol) refuse(w http.ResponseWriter, id string, e *Error) {
 	h := w.Header()
-	h.Set("Content-Type", "text/xml")
+	h[contentType] = xmlType
 	e.headers(h, id)
 	var b bytes.Buffer
 	b.WriteString(`<ErrorResponse xmlns="` + namespace + `"><Error><Type>` + e.fault() + "</Type><Code>")
@@ -212,7 +237,7 @@ func (*queryProtocol) refuse(w http.ResponseWriter, id string, e *Error) {
 
 // write sends a whole answer. That nobody takes it is the client's loss.
 func write(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	w.Write(body)
 }
