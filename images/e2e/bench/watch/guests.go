@@ -76,14 +76,14 @@ func (g guests) heartbeat(ctx context.Context, i int, base string, at time.Time)
 	return req, awsquery.SignV4(ctx, req, body, g.key(i), "", awsquery.CloudWatch, at)
 }
 
-// rounds are pushes of all guests, so many of each: no two have the same
-// signature, for the same one again is a replay and costs less.
-func (g guests) rounds(ctx context.Context, n int, base string) ([]*http.Request, error) {
+// rounds are pushes of all guests, so many of each, signed a second apart up to
+// a time: no two may have the same signature, for the same one again is a replay
+// and costs less.
+func (g guests) rounds(ctx context.Context, n int, base string, last time.Time) ([]*http.Request, error) {
 	var all []*http.Request
-	now := time.Now()
 	for round := range n {
 		for i := range g.n {
-			r, err := g.heartbeat(ctx, i, base, now.Add(-time.Duration(round)*time.Second))
+			r, err := g.heartbeat(ctx, i, base, last.Add(-time.Duration(round)*time.Second))
 			if err != nil {
 				return nil, err
 			}

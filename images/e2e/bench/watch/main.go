@@ -21,6 +21,7 @@ type setting struct {
 	dir     string // for its store, on a disk
 	seconds int    // of the whole loop
 	alarms  int    // of the store from which an action is timed
+	only    string // part that is measured; empty: all
 }
 
 // A row is one bound.
@@ -60,6 +61,7 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "`directory` on a disk, for stores")
 	flag.IntVar(&s.seconds, "seconds", 120, "seconds over which the whole loop is measured")
 	flag.IntVar(&s.alarms, "alarms", 100_000, "alarms of the store from which an action is timed")
+	flag.StringVar(&s.only, "only", "", "`part` that alone is measured: intake, tls, loop, action or inside")
 	flag.Parse()
 	held, all, err := s.measure(context.Background())
 	if err != nil {
@@ -74,13 +76,15 @@ func main() {
 
 // measure prints the table.
 func (s setting) measure(ctx context.Context) (held, all int, err error) {
-	parts := []func(context.Context) ([]row, error){s.compareIntake, s.compareTLS, s.compareLoop, s.timeAction}
-	if s.root != "" {
-		parts = append(parts, s.measureInside)
-	}
 	var rows []row
-	for _, part := range parts {
-		more, err := part(ctx)
+	for _, part := range []struct {
+		name    string
+		measure func(context.Context) ([]row, error)
+	}{{"intake", s.compareIntake}, {"tls", s.compareTLS}, {"loop", s.compareLoop}, {"action", s.timeAction}, {"inside", s.measureInside}} {
+		if s.only != "" && s.only != part.name || part.name == "inside" && s.root == "" {
+			continue
+		}
+		more, err := part.measure(ctx)
 		if err != nil {
 			return 0, 0, err
 		}
