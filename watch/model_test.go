@@ -678,7 +678,7 @@ func (h *history) run() {
 }
 
 func TestEngineIsTheModel(t *testing.T) {
-	const histories, parts = 10_000, 8
+	const parts = 8
 	for part := range parts {
 		t.Run(fmt.Sprint(part), func(t *testing.T) {
 			t.Parallel()
