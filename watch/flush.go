@@ -153,8 +153,8 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		return nil
 	}
 	fed := k.Fed
-	if fed.IsZero() && en.state == OK && k.Reason == en.kind.reason { // the server died before its first arrival was flushed
-		fed = k.Since
+	if fed.IsZero() {
+		fed = en.rule.fedBefore(k)
 	}
 	if !fed.IsZero() { // no later than now: the clock may have been set back since
 		en.beats.fed, en.beats.last = true, instant(min(fed.UnixNano(), now.UnixNano()))

@@ -240,6 +240,33 @@ func TestKilledBeforeTheFirstFlush(t *testing.T) {
 	b.want("h", Firing)
 }
 
+// Windows can be lost, with the power or their file. Who was silent is so still,
+// and not somebody that was never heard: that would call off the action that is
+// waiting. One that never was fed stays so.
+func TestFiredAlarmOutlivesItsWindow(t *testing.T) {
+	b := newBench(t, Options{})
+	g := b.guests(1)
+	b.define(heartbeat("never"))
+	b.pass(5*time.Minute, g.push)
+	g.dead["g0"] = true
+	b.pass(5*time.Minute, g.push)
+	b.want("g0", Firing)
+	for id, k := range b.store.kept {
+		k.Fed, k.Window = time.Time{}, nil
+		b.store.kept[id] = k
+	}
+	b.restart()
+	b.pass(10 * time.Minute)
+	b.want("g0", Firing)
+	b.want("never", NoData)
+	if fired := b.fired(); len(fired) != 1 {
+		t.Errorf("actions wanted by %v, want one", fired)
+	}
+	g.dead["g0"] = false
+	b.pass(time.Minute, g.push)
+	b.want("g0", OK)
+}
+
 // Refused pushes are a sign of life for a day; they are not arrivals.
 func TestRefusedPushesKeepNobodyAliveForEver(t *testing.T) {
 	b := newBench(t, Options{})

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -96,6 +97,23 @@ func (r *rule) silentReason(h heartbeats, state State, now time.Time, at instant
 	}
 	return fmt.Sprintf("fewer than %s samples arrived within %s, the last at %s", number(r.need), spell(r.silence), last)
 }
+
+// fedBefore is when an alarm was fed last, at the latest, by its state: its
+// arrivals may not have been flushed when the server died, or be lost with the
+// windows, and who fell silent must not become somebody never heard of. Zero:
+// its state does not tell.
+func (r *rule) fedBefore(k Kept) time.Time {
+	switch judged := bytes.Contains(k.Data, []byte(silenceKey)); {
+	case judged && k.State == OK:
+		return k.Since
+	case judged && k.State == Firing && r.start == 0:
+		return k.Since.Add(-r.silence)
+	}
+	return time.Time{}
+}
+
+// silenceKey is in the data of what was judged by these rules alone.
+const silenceKey = `"allowedSilence":`
 
 // presenceData is the StateReasonData of a presence alarm: of the datapoints
 // that CloudWatch tells there it has none.
