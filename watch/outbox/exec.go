@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
@@ -31,8 +32,11 @@ type Command struct {
 // server that died in between knows whether it may run.
 type Commands struct {
 	ByName map[string]Command
-	Dir    string     // of those files
+	Dir    string     // of those files; its parent is there
 	Run    sys.Runner // nil: sys.Exec
+
+	making sync.Mutex
+	safe   bool // Dir's own name is on the disk
 }
 
 // keptOutput is how much of what a command writes is kept, the last of it.
@@ -164,10 +168,29 @@ func (c *Commands) write(r Row, m mark) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := c.makeDir(); err != nil {
 		return err
 	}
 	return atomicfile.Write(c.path(r), data, atomicfile.KeepOwner(0o600))
+}
+
+// makeDir makes the directory of marks. Its name must outlive a power cut as
+// they do: without a mark a command that has run would run again.
+func (c *Commands) makeDir() error {
+	c.making.Lock()
+	defer c.making.Unlock()
+	err := os.Mkdir(c.Dir, 0o700)
+	switch {
+	case errors.Is(err, fs.ErrExist) && c.safe:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrExist):
+		return err
+	}
+	if err := atomicfile.SyncDir(filepath.Dir(c.Dir)); err != nil {
+		return err
+	}
+	c.safe = true
+	return nil
 }
 
 // Forget removes marks from before a time whose rows have ended: that of a
