@@ -204,6 +204,8 @@ func apply(data []byte, o op) []byte {
 	return data
 }
 
+func within(path, dir string) bool { return strings.HasPrefix(path, dir+"/") }
+
 type namedNode struct {
 	name string
 	node *node
@@ -214,7 +216,7 @@ type namedNode struct {
 func (m *Machine) below(all names) (list []namedNode) {
 	there := map[string]bool{m.disk: true}
 	for _, path := range slices.Sorted(maps.Keys(all)) {
-		if strings.HasPrefix(path, m.world+"/") || !there[filepath.Dir(path)] {
+		if within(m.world, m.disk) && within(path, m.world) || !there[filepath.Dir(path)] {
 			continue
 		}
 		there[path] = all[path].dir

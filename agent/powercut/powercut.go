@@ -29,7 +29,7 @@ type Machine struct {
 
 // New looks at a directory, the disk, as it is before anything is recorded.
 // What is written to the directory world has left the machine: no cut takes
-// it back. Both are absolute; world may be inside of disk.
+// it back. Both are absolute, and one may be in the other.
 func New(disk, world string) (*Machine, error) {
 	m := &Machine{disk: filepath.Clean(disk), world: filepath.Clean(world)}
 	err := filepath.WalkDir(m.disk, func(path string, d fs.DirEntry, err error) error {

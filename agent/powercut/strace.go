@@ -130,7 +130,7 @@ func (r *reader) add(o op) {
 
 func (r *reader) ours(path string) bool {
 	for _, dir := range []string{r.m.disk, r.m.world} {
-		if path == dir || strings.HasPrefix(path, dir+"/") {
+		if path == dir || within(path, dir) {
 			return true
 		}
 	}

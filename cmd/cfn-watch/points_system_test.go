@@ -1,0 +1,342 @@
+//go:build system
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/powercut"
+	"github.com/cfn-agent/cfn-agent/watch"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
+)
+
+// points are where the process is killed, and where the power is cut. In the
+// middle of a commit, of a flush, of pruning and of a migration the tests of
+// the store cut it, at each sync.
+var points = []string{
+	"push accepted", "push put", "before the tick's commit", "after the tick's commit",
+	"g1 before the claim", "g2 before the claim", "g3 before the claim", "g4 before the claim", "g5 before the claim", "g6 before the claim",
+	"g7 before the claim", "g8 before the claim", "g9 before the claim", "g10 before the claim",
+	"command claimed", "command looked",
+	"g1 before acting", "g2 before acting", "g3 before acting", "g4 before acting", "g5 before acting", "g6 before acting",
+	"g7 before acting", "g8 before acting", "g9 before acting", "g10 before acting",
+	"command acting", "before the call of a command", inTheCall, "after the answer to a command",
+	"command acted", "command verifying", "before verify", "after verify", "command done",
+	"message claimed", "message acting", "before the call of a message", "after the answer to a message", "message done",
+	"before a flush", "after a flush", "before pruning", "after pruning", "command held", "command refused",
+}
+
+// inTheCall is told by the command itself.
+const inTheCall = "in the call of a command"
+
+// noneBefore is when points begin to count: what is before it is the start.
+const noneBefore = 22 * time.Second
+
+// Variables of the environment of the process that dies.
+const (
+	lifeDir   = "CFN_WATCH_TEST_LIFE"
+	lifePoint = "CFN_WATCH_TEST_POINT"
+)
+
+// TestServerThatDies is the process that other tests kill, or that they cut
+// the power of. It says on stdout where it is, and when.
+func TestServerThatDies(t *testing.T) {
+	dir, point := os.Getenv(lifeDir), os.Getenv(lifePoint)
+	if dir == "" {
+		t.Skip("it is started by other tests")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		l := &life{t: t, dir: dir}
+		l.at = func(p string) {
+			passed := time.Since(l.began)
+			fmt.Printf("%d %s\n", passed, p)
+			if p == point && passed > noneBefore {
+				die()
+			}
+		}
+		l.live(0, lifeEnd*time.Second, die)
+	})
+}
+
+// hooks is a receiver outside of the machine.
+func hooks(t *testing.T) string {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	// A connection that is kept is waited for, and no time passes in a bubble.
+	s.Config.SetKeepAlivesEnabled(false)
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// shortDir is a directory where a sync costs nothing.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "cfn-watch-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// dies is the process that lives until it dies at a point.
+func dies(t *testing.T, dir, point string) (cmd *exec.Cmd, out *bytes.Buffer) {
+	t.Helper()
+	cmd = exec.Command(os.Args[0], "-test.run=^TestServerThatDies$")
+	cmd.Env = append(os.Environ(), lifeDir+"="+dir, lifePoint+"="+point)
+	out = &bytes.Buffer{}
+	said, err := os.Create(filepath.Join(dir, "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { said.Close() })
+	cmd.Stdout, cmd.Stderr = said, out
+	return cmd, out
+}
+
+// The server is killed at each point of an action's life and of its own. The
+// next one goes on from what is left.
+func TestKilledAtEachPoint(t *testing.T) {
+	url := hooks(t)
+	for _, point := range points {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			dir := shortDir(t)
+			prepare(t, dir, url)
+			if point == inTheCall {
+				if err := os.WriteFile(filepath.Join(dir, "kill"), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd, out := dies(t, dir, point)
+			if err := cmd.Run(); err == nil || err.Error() != "signal: killed" {
+				t.Fatalf("%v: %s", err, out)
+			}
+			said, err := os.ReadFile(filepath.Join(dir, "said"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if point == inTheCall {
+				_ = os.Remove(filepath.Join(dir, "kill"))
+			} else if last := lastOf(string(said)); last.what != point {
+				t.Fatalf("it lived until it was at %q, and was never at that point", last.what)
+			}
+			goesOn(t, dir, string(said))
+		})
+	}
+}
+
+// The power is cut at each of those points: what was not synced is lost, or a
+// part of it.
+func TestPowerCutAtEachPoint(t *testing.T) {
+	url, dir := hooks(t), shortDir(t)
+	prepare(t, dir, url)
+	m, err := powercut.New(filepath.Join(dir, "disk"), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, out := dies(t, dir, "")
+	tape := filepath.Join(shortDir(t), "tape")
+	if err := powercut.Record(cmd, tape); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Run(); err == nil || err.Error() != "signal: killed" {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := m.Read(tape); err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range points {
+		moment, ok := momentOf(m, point)
+		if !ok {
+			t.Errorf("it never came to %s", point)
+			continue
+		}
+		for _, loss := range []powercut.Loss{powercut.Unsynced, powercut.Some} {
+			t.Run(point+", "+loss.String(), func(t *testing.T) {
+				t.Parallel()
+				dir := shortDir(t)
+				prepare(t, dir, url)
+				if err := m.Cut(moment, loss, filepath.Join(dir, "disk")); err != nil {
+					t.Fatal(err)
+				}
+				(&rig{t: t, dir: dir}).write("ran", m.Said(moment, "ran"), 0o600)
+				goesOn(t, dir, m.Said(moment, "said"))
+			})
+		}
+	}
+}
+
+// momentOf is when a point was first come to.
+func momentOf(m *powercut.Machine, point string) (moment int, ok bool) {
+	for moment := range m.Moments() {
+		switch m.Last(moment) {
+		case "write ran":
+			if point == inTheCall {
+				return moment, true
+			}
+		case "write said":
+			if last := lastOf(m.Said(moment, "said")); last.what == point && last.at > noneBefore {
+				return moment, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// A saying is a line of the server that dies: when it was where.
+type saying struct {
+	at   time.Duration
+	what string
+}
+
+func sayings(said string) (list []saying) {
+	for line := range strings.Lines(said) {
+		at, what, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, _ := strconv.ParseInt(at, 10, 64)
+		list = append(list, saying{time.Duration(n), what})
+	}
+	return list
+}
+
+func lastOf(said string) saying {
+	list := sayings(said)
+	return list[len(list)-1]
+}
+
+// goesOn starts a server over what another has left when it had said that much,
+// lets it live to the end of the story, and looks at what has become of it.
+func goesOn(t *testing.T, dir, said string) {
+	from := lastOf(said).at
+	synctest.Test(t, func(t *testing.T) {
+		var calls []string
+		l := &life{t: t, dir: dir}
+		l.at = func(p string) {
+			if strings.HasPrefix(p, "call ") {
+				calls = append(calls, p)
+			}
+		}
+		l.live(from, lifeEnd*time.Second, func() {
+			err := errors.Join(l.checkKept(said), l.checkSilence(from), l.checkActions(said, calls))
+			if err != nil {
+				t.Errorf("from %s: %v", from, err)
+			}
+		})
+	})
+}
+
+func (l *life) events() []watch.Event {
+	events, _, err := l.s.store.Events(context.Background(), watch.EventQuery{Limit: 1 << 20, OldestFirst: true})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return events
+}
+
+// checkKept: what was answered or told of is there.
+func (l *life) checkKept(said string) error {
+	have := map[string]bool{}
+	for _, e := range l.events() {
+		if _, number, ok := strings.Cut(string(e.Data), `"transition":`); ok {
+			number, _, _ = strings.Cut(number, ",")
+			have["told "+e.Alarm+" "+number] = true
+		}
+	}
+	for _, v := range l.s.engine.Alarms(time.Now(), watch.Caller{Project: "p", Role: watch.Member}, watch.AlarmQuery{}) {
+		have["defined "+v.Name] = true
+	}
+	for _, s := range sayings(said) {
+		told := strings.HasPrefix(s.what, "told ") && s.at > prunedBefore
+		if (told || strings.HasPrefix(s.what, "defined ")) && !have[s.what] {
+			return fmt.Errorf("this was said, and is gone: %s", s.what)
+		}
+	}
+	return nil
+}
+
+// checkSilence: nobody is silent before the server has listened, and in the end
+// all are well.
+func (l *life) checkSilence(from time.Duration) error {
+	for _, e := range l.events() {
+		if after := e.At.Sub(l.began.Add(from)); e.Kind == watch.StateUpdate && strings.HasSuffix(e.Summary, "to ALARM") && after > 0 && after < lifeSilence {
+			return fmt.Errorf("%s is silent %s after the start", e.Alarm, after)
+		}
+	}
+	for i := range lifeGuests {
+		if v, ok := l.s.engine.View(time.Now(), "p", fmt.Sprintf("g%d", i)); !ok || v.State != watch.OK {
+			return fmt.Errorf("g%d is %s in the end", i, v.State)
+		}
+	}
+	return nil
+}
+
+// checkActions: the command of the guest that died ran once, or it is unknown
+// whether it ran; no other ran. Each message came, more than once only where
+// the history says why. calls are those since the start.
+func (l *life) checkActions(said string, calls []string) error {
+	for _, s := range sayings(said) {
+		if strings.HasPrefix(s.what, "call ") {
+			calls = append(calls, s.what)
+		}
+	}
+	ran := (&rig{t: l.t, dir: l.dir}).ran()
+	rows, err := l.s.store.Rows(context.Background(), outbox.RowQuery{Limit: 1000})
+	if err != nil {
+		return err
+	}
+	told := map[string]string{}
+	for _, e := range l.events() {
+		told[e.Key] += e.Summary + "\n"
+	}
+	due := 0
+	for _, r := range rows {
+		called := 0
+		for _, c := range calls {
+			if c == "call "+r.Key {
+				called++
+			}
+		}
+		if l.ofDeath(r) {
+			due++
+		}
+		if !l.rightly(r, called, ran[r.Key], told[r.Key]) {
+			return fmt.Errorf("%s of %s is %s, was called %d times, ran %d times: %s", r.Key, r.Alarm, r.Status, called, ran[r.Key], told[r.Key])
+		}
+		delete(ran, r.Key)
+	}
+	if due != 1 || len(ran) > 0 {
+		return fmt.Errorf("%d commands were due, want 1; of no row ran %v", due, ran)
+	}
+	return nil
+}
+
+// ofDeath says that a row is the command for the guest that died.
+func (l *life) ofDeath(r outbox.Row) bool {
+	return kindOf(r.Key) == "command" && r.Alarm == "g3" && r.At.Sub(l.began) < deathEnd*time.Second
+}
+
+// rightly says whether an action ended as it should.
+func (l *life) rightly(r outbox.Row, called, ran int, told string) bool {
+	switch {
+	case kindOf(r.Key) == "message":
+		return r.Status == outbox.Done && (called == 1 || called == 2 && strings.Contains(told, "broke off in the middle"))
+	case !l.ofDeath(r): // of the storm
+		return r.Status == outbox.Refused && ran == 0 && strings.Contains(told, "refused: ")
+	case r.Status == outbox.Unknown:
+		return ran <= 1 && strings.Contains(told, "unknown: ")
+	}
+	return r.Status == outbox.Done && ran == 1
+}
