@@ -229,6 +229,88 @@ func TestLimitOfAlarms(t *testing.T) {
 	}
 }
 
+// What a project's alarms may keep is bounded with their number: one that looks
+// back over a day in steps of a second keeps a megabyte and more.
+func TestLimitOfWindows(t *testing.T) {
+	b := newBench(t, Options{AlarmsPerProject: 300}) // 150,000 buckets
+	long := func(name string) Alarm {
+		a := cpuAlarm(name)
+		a.Period, a.Periods, a.Range = 10*time.Second, 8640, 8640
+		return a
+	}
+	refused := func(when string, a Alarm) {
+		t.Helper()
+		_, err := b.e.Define(t.Context(), b.now, member, a)
+		if invalid, ok := errors.AsType[*InvalidError](err); !ok || invalid.Code != LimitExceeded {
+			t.Errorf("%s: %v, want it refused", when, err)
+		}
+	}
+	b.define(long("1"))
+	refused("two days in seconds", long("2"))
+	often := heartbeat("3")
+	often.Threshold, often.Tolerance = 5, 24*time.Hour
+	refused("arrivals of a day", often)
+	changed := long("1")
+	changed.Threshold = 1
+	b.define(changed)
+	short := cpuAlarm("1")
+	b.define(short)
+	b.define(long("2"))
+	if err := b.e.Delete(t.Context(), b.now, member, []string{"2"}); err != nil {
+		t.Fatal(err)
+	}
+	b.define(often)
+	rules := long("4")
+	rules.Origin, rules.Project = FromRules, "p"
+	if _, err := b.e.Define(t.Context(), b.now, op, rules); err != nil {
+		t.Errorf("the operator's: %v", err)
+	}
+}
+
+// A push of many samples, each for many alarms, leaves others their turn: one
+// that looks on sees it half done.
+func TestOneLargePushKeepsNobodyWaiting(t *testing.T) {
+	b := newBench(t, Options{})
+	for i := range 2 * putSlice {
+		b.define(cpuAlarm(fmt.Sprint(i)))
+	}
+	samples := make([]Sample, 200)
+	for i := range samples {
+		samples[i] = Sample{Namespace: "system/linux", Metric: "CPU", Count: 1, Sum: 1, Min: 1, Max: 1}
+	}
+	done := make(chan PutResult)
+	go func() { done <- b.e.Put(b.now, member, samples) }()
+	half := false
+	for {
+		if v, _ := b.e.View(b.now, "p", "0"); v.Fed && v.Points[0].Count < float64(len(samples)) {
+			half = true
+		}
+		select {
+		case r := <-done:
+			if !half || r.Fed != len(samples) {
+				t.Errorf("seen half done %t, %d samples fed, want it seen, and %d", half, r.Fed, len(samples))
+			}
+			return
+		default:
+		}
+	}
+}
+
+// Who pushes right and wrong by turns does not fill the history.
+func TestRefusedByTurnsIsToldOnce(t *testing.T) {
+	b := newBench(t, Options{})
+	b.define(heartbeat("h"))
+	for range 100 {
+		b.beat("h")
+		b.e.SignOfLife(b.now, guest.Access)
+		b.pass(time.Second)
+	}
+	events, _, err := b.store.Events(t.Context(), EventQuery{Alarm: "h", Kinds: []EventKind{Deafness}})
+	if err != nil || len(events) != 1 {
+		t.Errorf("the history was told %d times, %v, want once", len(events), err)
+	}
+}
+
 // While nothing can be stored no state changes, and afterwards only to what is
 // then true.
 func TestStoreAway(t *testing.T) {

@@ -54,16 +54,49 @@ func (e *Engine) replaces(a *Alarm) (*Alarm, error) {
 	defer e.mu.Unlock()
 	p := e.projects[a.Project]
 	if p == nil {
+		p = &project{}
+	}
+	en := p.alarms[a.Name]
+	if a.Origin == FromAPI {
+		if err := e.room(p, en, a); err != nil {
+			return nil, err
+		}
+	}
+	if en == nil {
 		return nil, nil
 	}
-	if en := p.alarms[a.Name]; en != nil {
-		a := en.alarm()
-		return &a, nil
+	before := en.alarm()
+	return &before, nil
+}
+
+// bucketsOfAlarm is how many buckets the windows of a project may have for each
+// alarm that it may have: more than those of most have.
+const bucketsOfAlarm = 500
+
+// room says what limit of its project an alarm of the API is beyond; en is the
+// one that it replaces, or nil.
+func (e *Engine) room(p *project, en *entry, a *Alarm) error {
+	if en == nil && p.api >= e.AlarmsPerProject {
+		return Invalid(LimitExceeded, "AlarmName", fmt.Sprintf("the project has %d alarms, which is the most: delete one first", p.api))
 	}
-	if a.Origin == FromAPI && p.api >= e.AlarmsPerProject {
-		return nil, Invalid(LimitExceeded, "AlarmName", fmt.Sprintf("the project has %d alarms, which is the most: delete one first", p.api))
+	r, had := newRule(a), 0
+	if en != nil && en.kind.alarm.Origin == FromAPI {
+		had = en.rule.buckets()
 	}
-	return nil, nil
+	if needs := r.buckets(); needs > had && p.buckets-had+needs > e.AlarmsPerProject*bucketsOfAlarm {
+		return Invalid(LimitExceeded, "EvaluationPeriods", fmt.Sprintf(
+			"the project's alarms would keep samples of %d moments, and %d are the most: take fewer or longer periods", p.buckets-had+needs, e.AlarmsPerProject*bucketsOfAlarm))
+	}
+	return nil
+}
+
+// limited counts an alarm for the limits of its project, which are for those
+// of the API.
+func (en *entry) limited(by int) {
+	if en.kind.alarm.Origin == FromAPI {
+		en.project.api += by
+		en.project.buckets += by * en.rule.buckets()
+	}
 }
 
 // sameDefinition says whether two alarms differ in nothing that was defined.
@@ -83,16 +116,12 @@ func (e *Engine) settle(a Alarm, now time.Time) {
 	old := en.alarm()
 	e.removeRoute(en)
 	e.totals.count(en, -1)
-	if old.Origin == FromAPI {
-		en.project.api--
-	}
-	if a.Origin == FromAPI {
-		en.project.api++
-	}
+	en.limited(-1)
 	e.setOverdue(en, false)
 	e.alive(en, -1)
 	told, data := en.said()
 	e.set(en, a)
+	en.limited(1)
 	if en.number > 0 {
 		en.say(told, data)
 	}

@@ -78,7 +78,8 @@ type project struct {
 	routes map[string]*route // by namespace and metric
 	series map[string]*series
 	storms storms
-	api    int // alarms that count for the limit
+
+	api, buckets int // alarms that count for the limit, and how many buckets their windows may have
 }
 
 // New returns an Engine without alarms.
@@ -240,9 +241,7 @@ func (e *Engine) insert(a Alarm) *entry {
 	en.clear()
 	p.alarms[a.Name] = en
 	e.byID[a.ID] = en
-	if a.Origin == FromAPI {
-		p.api++
-	}
+	en.limited(1)
 	e.addRoute(en)
 	e.totals.count(en, 1)
 	return en
@@ -258,9 +257,7 @@ func (e *Engine) remove(en *entry) {
 	en.next = never
 	delete(en.project.alarms, en.name)
 	delete(e.byID, en.id)
-	if en.kind.alarm.Origin == FromAPI {
-		en.project.api--
-	}
+	en.limited(-1)
 	for _, k := range en.keys {
 		if k.remove(en); k.empty() {
 			delete(e.keys, k.access)
@@ -290,8 +287,8 @@ func (e *Engine) dropProject(p *project) {
 func (e *Engine) tell(now time.Time, event Event) {
 	event.At = wallOf(now)
 	e.told = append(e.told, event)
-	if over := len(e.told) - mostTold; over > 0 { // the store is away: the newest count
-		e.told = slices.Delete(e.told, 0, over)
+	if len(e.told) >= 2*mostTold { // the store is away: the newest count
+		e.told = slices.Delete(e.told, 0, len(e.told)-mostTold)
 	}
 }
 

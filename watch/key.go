@@ -12,6 +12,7 @@ type key struct {
 	few     []*entry
 	many    map[*entry]struct{} // instead of few; nil: few
 	refused instant             // first refused push since one was taken; 0: none
+	told    instant             // when the history was last told of refused ones
 }
 
 // fewAlarms are looked through one by one.

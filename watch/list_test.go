@@ -40,7 +40,7 @@ func TestListOfAlarmsHasNoDatapoints(t *testing.T) {
 }
 
 func BenchmarkListOfAlarms(b *testing.B) {
-	e := New(Options{})
+	e := New(Options{AlarmsPerProject: 1_000_000})
 	now := time.Now()
 	if err := e.Start(b.Context(), now); err != nil {
 		b.Fatal(err)

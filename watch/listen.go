@@ -9,6 +9,7 @@ const (
 	tickEvery   = time.Second
 	tickLate    = 5 * time.Second  // beyond it the server was stopped, or too slow to hear
 	clockStep   = 2 * time.Second  // beyond it the clock was set
+	tellAgain   = 10 * time.Minute // of refused pushes, where others are taken meanwhile
 	signOfLife  = 24 * time.Hour   // for which refused pushes keep a guest from being silent
 	hearsWithin = 30 * time.Minute // of which deaf for
 	hearsNot    = 10 * time.Minute // is too much
@@ -106,12 +107,7 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	at := e.instant(now)
 	if k.refused == 0 {
 		k.refused = at
-		for en := range k.alarms() {
-			if en.rule.presence {
-				e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
-					Summary: "not heard: pushes of key " + access + " are refused or cannot be verified"})
-			}
-		}
+		e.tellRefused(k, now)
 	}
 	if at-k.refused > instant(signOfLife) {
 		return
@@ -120,6 +116,22 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 		if en.rule.presence {
 			en.beats.from = max(en.beats.from, at)
 			e.setOverdue(en, false)
+		}
+	}
+}
+
+// tellRefused tells the history of a key whose pushes are refused from now on;
+// of one whose pushes are taken and refused by turns, now and then.
+func (e *Engine) tellRefused(k *key, now time.Time) {
+	at := e.instant(now)
+	if k.told != 0 && at-k.told < instant(tellAgain) {
+		return
+	}
+	k.told = at
+	for en := range k.alarms() {
+		if en.rule.presence {
+			e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
+				Summary: "not heard: pushes of key " + k.access + " are refused or cannot be verified"})
 		}
 	}
 }

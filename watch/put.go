@@ -78,7 +78,8 @@ func (e *Engine) expireMisroutes(now time.Time) {
 
 // Put takes the samples of one push, which arrived now. It works in memory
 // alone, and at the same cost whatever the number of alarms. Samples without a
-// Time are of now.
+// Time are of now. Samples that are for many alarms are taken a few at a time,
+// so that no project keeps others waiting.
 func (e *Engine) Put(now time.Time, c Caller, samples []Sample) PutResult {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -86,6 +87,9 @@ func (e *Engine) Put(now time.Time, c Caller, samples []Sample) PutResult {
 	push := push{e: e, caller: c, now: now, at: e.instant(now)}
 	for i := range samples {
 		push.take(p, &samples[i])
+		if push.looked >= putSlice {
+			p = push.pause()
+		}
 	}
 	e.dropProject(p)
 	r := push.result
@@ -99,6 +103,17 @@ func (e *Engine) Put(now time.Time, c Caller, samples []Sample) PutResult {
 	return r
 }
 
+// putSlice is how many alarms are looked at before others have their turn.
+const putSlice = 1_000
+
+// pause gives others their turn. What they change is looked up again.
+func (p *push) pause() *project {
+	p.e.mu.Unlock()
+	p.e.mu.Lock()
+	p.looked, p.key = 0, nil
+	return p.e.project(p.caller.Project)
+}
+
 // A push is the samples of one request on their way.
 type push struct {
 	e        *Engine
@@ -108,6 +123,7 @@ type push struct {
 	key      *key
 	replayed map[*entry]struct{} // alarms that a replayed sample was counted for
 	result   PutResult
+	looked   int // alarms, since others had their turn
 }
 
 func (p *push) take(project *project, s *Sample) {
@@ -119,7 +135,7 @@ func (p *push) take(project *project, s *Sample) {
 		p.result.Dropped++
 	}
 	fed, misrouted := false, false
-	e.route(project, s, func(en *entry) {
+	p.looked += e.route(project, s, func(en *entry) {
 		if !en.fedBy(p.caller) {
 			misrouted = true
 			if s.Alarm != "" {

@@ -90,39 +90,44 @@ func drop[K comparable](lists map[K][]*entry, at K, en *entry) bool {
 	return true
 }
 
-// route calls f with each alarm of a project that a sample is for.
-func (e *Engine) route(p *project, s *Sample, f func(*entry)) {
+// route calls f with each alarm of a project that a sample is for, and returns
+// how many it looked at.
+func (e *Engine) route(p *project, s *Sample, f func(*entry)) (looked int) {
 	if s.Alarm != "" {
 		if en := p.alarms[s.Alarm]; en != nil && en.kind.alarm.Metric == s.Metric && en.takes(s) {
 			f(en)
 		}
-		return
+		return 1
 	}
 	e.scratch = appendMetric(e.scratch[:0], s.Namespace, s.Metric)
 	r := p.routes[string(e.scratch)]
 	if r == nil {
-		return
+		return 0
 	}
 	e.scratch = appendDimensions(e.scratch[:0], s.Dimensions)
-	for _, en := range r.exact[string(e.scratch)] {
+	exact := r.exact[string(e.scratch)]
+	looked = len(exact)
+	for _, en := range exact {
 		if en.takes(s) {
 			f(en)
 		}
 	}
 	if len(r.subset) == 0 {
-		return
+		return looked
 	}
 	for i := -1; i < len(s.Dimensions); i++ {
 		var at Dimension
 		if i >= 0 {
 			at = s.Dimensions[i]
 		}
+		looked += len(r.subset[at])
 		for _, en := range r.subset[at] {
 			if en.takes(s) && subset(en.dimensions, s.Dimensions) {
 				f(en)
 			}
 		}
 	}
+	return looked
 }
 
 // takes says whether the unit of a sample is the alarm's.

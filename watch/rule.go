@@ -46,6 +46,18 @@ func bucketWidth(period time.Duration) time.Duration {
 	return max(time.Second, period/30)
 }
 
+// buckets is how many a window may have: each takes memory, and time when the
+// alarm is judged.
+func (r *rule) buckets() int {
+	switch {
+	case !r.presence:
+		return r.r * int(r.period/r.width)
+	case r.need > 1:
+		return int(r.silence / time.Second)
+	}
+	return 0
+}
+
 // cadence is how often an alarm may be looked at: once a bucket, and once a
 // minute where buckets are longer.
 func (r *rule) cadence() time.Duration { return min(r.width, time.Minute) }
