@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -46,12 +47,25 @@ func of[In, Out any](least watch.Role, f func(*Handler, context.Context, *call, 
 		if err := c.protocol.decode(c.Request, c.body, in); err != nil {
 			return nil, err
 		}
+		if least == watch.Member {
+			if err := h.changes.take(c.caller, alarmsOf(in), time.Now()); err != nil {
+				return nil, err
+			}
+		}
 		out, err := f(h, c.Context(), c, in)
 		if err != nil {
 			return nil, err
 		}
 		return out, nil
 	}}
+}
+
+// alarmsOf is how many alarms a request is about, as far as one may be.
+func alarmsOf(in any) int {
+	if list, ok := in.(*namesInput); ok {
+		return min(max(1, len(list.AlarmNames)), maxNames)
+	}
+	return 1
 }
 
 // actionOf is the action of a name.

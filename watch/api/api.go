@@ -56,6 +56,7 @@ type Handler struct {
 	may     func(watch.Alarm) error
 	conceal func(action string) string
 	rates   *rates
+	changes *rates // of what writes the history
 	pushes  *slots // apart from others: those wait for the store
 	others  *slots
 	hearing hearing
@@ -74,7 +75,7 @@ type Counters struct {
 func New(engine *watch.Engine, verify Verify, o Options) *Handler {
 	h := &Handler{
 		engine: engine, verify: verify, log: o.Log, may: o.May, conceal: o.Conceal,
-		rates: newRates(o), pushes: newSlots(), others: newSlots(),
+		rates: newRates(o.requests()), changes: newRates(changeLimits), pushes: newSlots(), others: newSlots(),
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -90,7 +91,7 @@ func New(engine *watch.Engine, verify Verify, o Options) *Handler {
 
 // Limit takes over RatePerKey, BurstPerKey and RatePerProject, and nothing else
 // of o.
-func (h *Handler) Limit(o Options) { h.rates.limit(o) }
+func (h *Handler) Limit(o Options) { h.rates.limit(o.requests()) }
 
 // A call is one request on its way through the server.
 type call struct {
@@ -180,7 +181,7 @@ func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
 
 // act decodes a request and does it.
 func (h *Handler) act(c *call, pass *auth.Pass) (any, error) {
-	c.throttled = h.rates.take(c.caller, time.Now())
+	c.throttled = h.rates.take(c.caller, 1, time.Now())
 	var err error
 	if c.body, err = plain(c.Request, c.body); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -191,16 +192,80 @@ func TestOneProjectDoesNotThrottleAnother(t *testing.T) {
 	})
 }
 
+// What writes the history has a lower rate than what reads or pushes, whatever
+// it answers.
+func TestChangesHaveARateOfTheirOwn(t *testing.T) {
+	changes := regexp.MustCompile(`^(Put.*Alarm|SetAlarmState|EnableAlarmActions|DisableAlarmActions|DeleteAlarms|TagResource|UntagResource)$`)
+	throttled := func(got *httptest.ResponseRecorder) bool {
+		return got.Code == 400 && got.Header().Get("X-Amzn-Query-Error") == "Throttling;Sender" && got.Header().Get("Retry-After") == "1"
+	}
+	for _, s := range valid {
+		synctest.Test(t, func(t *testing.T) {
+			w := unserved(t, Options{})
+			w.heartbeat(t, "there", "web")
+			for i := range changeLimits.keyBurst {
+				if got := w.do(t, "MEMBER", s.action, s.in); throttled(got) {
+					t.Fatalf("%s is throttled after %d", s.action, i)
+				}
+			}
+			if got := w.do(t, "MEMBER", s.action, s.in); throttled(got) != changes.MatchString(s.action) {
+				t.Errorf("the %dth %s at once: %d %v %s", changeLimits.keyBurst+1, s.action, got.Code, got.Header(), got.Body)
+			}
+			if got := w.do(t, "READER", "DescribeAlarms", obj{}); got.Code != 200 {
+				t.Errorf("after many of %s DescribeAlarms of another key: %d", s.action, got.Code)
+			}
+			time.Sleep(100 * time.Millisecond)
+			if got := w.do(t, "MEMBER", s.action, s.in); throttled(got) {
+				t.Errorf("%s is throttled after a tenth of a second", s.action)
+			}
+		})
+	}
+}
+
+// A flood of changes cannot grow the history without end, whatever the number
+// of alarms in a call; that of another project goes on.
+func TestFloodOfChangesEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := unserved(t, Options{})
+		var names arr
+		for i := range maxNames {
+			names = append(names, strconv.Itoa(i))
+			w.heartbeat(t, strconv.Itoa(i), "web")
+		}
+		disable := func(access string, names arr) *httptest.ResponseRecorder {
+			return w.do(t, access, "DisableAlarmActions", obj{"AlarmNames", names})
+		}
+		for i := range changeLimits.projectBurst / maxNames {
+			if got := disable("MEMBER", names); got.Code != 200 {
+				t.Fatalf("call %d of 100 alarms: %d %s", i, got.Code, got.Body)
+			}
+		}
+		time.Sleep(10 * time.Second) // 100 more calls of the key, 30 more alarms of the project
+		if got := disable("MEMBER", names); got.Code != 400 || got.Header().Get("Retry-After") != "24" {
+			t.Errorf("100 more alarms: %d %v, want to come again in (100-30)/3 s", got.Code, got.Header())
+		}
+		if got := disable("MEMBER", names[:30]); got.Code != 200 {
+			t.Errorf("30 more alarms: %d %s", got.Code, got.Body)
+		}
+		if got := disable("MEMBER", names[:1]); got.Code != 400 {
+			t.Errorf("one more than that: %d, want 400", got.Code)
+		}
+		if got := disable("FOREIGN", names); got.Code != 404 {
+			t.Errorf("another project: %d, want 404: its alarm is not there", got.Code)
+		}
+	})
+}
+
 // A million keys that push once a minute must not stay in memory.
 func TestIdleKeysAreForgotten(t *testing.T) {
-	r := newRates(Options{})
+	r := newRates(Options{}.requests())
 	now := bubble
 	for i := range 1000 {
-		if err := r.take(watch.Caller{Access: strconv.Itoa(i), Project: "p", Role: watch.Guest}, now); err != nil {
+		if err := r.take(watch.Caller{Access: strconv.Itoa(i), Project: "p", Role: watch.Guest}, 1, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.take(watch.Caller{Access: "last", Project: "p", Role: watch.Guest}, now.Add(sweepEvery+time.Second))
+	r.take(watch.Caller{Access: "last", Project: "p", Role: watch.Guest}, 1, now.Add(sweepEvery+time.Second))
 	if len(r.keys) != 1 {
 		t.Errorf("%d keys are remembered, want 1", len(r.keys))
 	}

@@ -14,41 +14,58 @@ const sweepEvery = 10 * time.Second
 
 // rates bounds the requests of each access key and of each project.
 type rates struct {
-	mu                 sync.Mutex
-	perKey, perProject rate.Limit
-	burst              int
-	keys               map[string]*rate.Limiter
-	projects           map[string]*rate.Limiter
-	swept              time.Time
+	mu       sync.Mutex
+	limits   limits
+	keys     map[string]*rate.Limiter
+	projects map[string]*rate.Limiter
+	swept    time.Time
 }
 
-func newRates(o Options) *rates {
+// limits are so many a second, and so many at once.
+type limits struct {
+	perKey, perProject     rate.Limit
+	keyBurst, projectBurst int
+}
+
+// changeLimits are those of what writes the history, whose rate CloudWatch
+// bounds at a few a second too: of the calls of a key, and of the alarms that
+// those of a project are about. All alarms that a project may have can be
+// defined in one go.
+var changeLimits = limits{perKey: 10, keyBurst: 100, perProject: 3, projectBurst: 10_000}
+
+// requests are the limits of all requests.
+func (o Options) requests() limits {
+	l := limits{perKey: rate.Limit(o.RatePerKey), keyBurst: o.BurstPerKey, perProject: rate.Limit(o.RatePerProject)}
+	if l.perKey == 0 {
+		l.perKey = 200
+	}
+	if l.keyBurst == 0 {
+		l.keyBurst = 1000
+	}
+	if l.perProject == 0 {
+		l.perProject = 5000
+	}
+	l.projectBurst = int(l.perProject)
+	return l
+}
+
+func newRates(l limits) *rates {
 	r := &rates{}
-	r.limit(o)
+	r.limit(l)
 	return r
 }
 
-// limit takes over the rates of o. What was counted is forgotten: each has the
-// whole of its burst again.
-func (r *rates) limit(o Options) {
+// limit takes over limits. What was counted is forgotten: each has the whole of
+// its burst again.
+func (r *rates) limit(l limits) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.keys, r.projects = map[string]*rate.Limiter{}, map[string]*rate.Limiter{}
-	r.perKey, r.perProject, r.burst = rate.Limit(o.RatePerKey), rate.Limit(o.RatePerProject), o.BurstPerKey
-	if r.perKey == 0 {
-		r.perKey = 200
-	}
-	if r.burst == 0 {
-		r.burst = 1000
-	}
-	if r.perProject == 0 {
-		r.perProject = 5000
-	}
+	r.keys, r.projects, r.limits = map[string]*rate.Limiter{}, map[string]*rate.Limiter{}, l
 }
 
-// take counts one request; an error says that it is one too many, and when
-// another may come. The operator's are not counted.
-func (r *rates) take(c watch.Caller, now time.Time) error {
+// take counts one request, which is as n for the project; an error says that it
+// is one too many, and when another may come. The operator's are not counted.
+func (r *rates) take(c watch.Caller, n int, now time.Time) error {
 	if c.Role == watch.Operator {
 		return nil
 	}
@@ -59,11 +76,11 @@ func (r *rates) take(c watch.Caller, now time.Time) error {
 		sweep(r.keys, now)
 		sweep(r.projects, now)
 	}
-	key := limiter(r.keys, c.Access, r.perKey, r.burst)
-	project := limiter(r.projects, c.Project, r.perProject, int(r.perProject))
-	wait := reserve(key, now)
+	key := limiter(r.keys, c.Access, r.limits.perKey, r.limits.keyBurst)
+	project := limiter(r.projects, c.Project, r.limits.perProject, r.limits.projectBurst)
+	wait := reserve(key, 1, now)
 	if wait == 0 {
-		wait = reserve(project, now)
+		wait = reserve(project, n, now)
 	}
 	if wait == 0 {
 		return nil
@@ -71,12 +88,12 @@ func (r *rates) take(c watch.Caller, now time.Time) error {
 	return &Error{Status: 400, Code: "Throttling", Message: "too many requests of this access key or project", RetryAfter: wait}
 }
 
-// reserve takes a token, or says how long there will be none.
-func reserve(l *rate.Limiter, now time.Time) time.Duration {
-	if l.AllowN(now, 1) { // most often, and nothing is allocated
+// reserve takes tokens, or says how long there will be too few.
+func reserve(l *rate.Limiter, n int, now time.Time) time.Duration {
+	if l.AllowN(now, n) { // most often, and nothing is allocated
 		return 0
 	}
-	res := l.ReserveN(now, 1)
+	res := l.ReserveN(now, n)
 	wait := res.DelayFrom(now)
 	if wait > 0 {
 		res.CancelAt(now)
