@@ -51,6 +51,8 @@ func of[In, Out any](least watch.Role, f func(*Handler, context.Context, *call, 
 			if err := h.changes.take(c.caller, alarmsOf(in), time.Now()); err != nil {
 				return nil, err
 			}
+			h.changing.Lock()
+			defer h.changing.Unlock()
 		}
 		out, err := f(h, c.Context(), c, in)
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +58,11 @@ type Handler struct {
 	conceal func(action string) string
 	rates   *rates
 	changes *rates // of what writes the history
+
+	// changing is held by each change of alarms, from before it reads what is
+	// there: of two at once none is lost. The engine stores one at a time as well.
+	changing sync.Mutex
+
 	pushes  *slots // apart from others: those wait for the store
 	others  *slots
 	hearing hearing

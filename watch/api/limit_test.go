@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,6 +255,39 @@ func TestFloodOfChangesEnds(t *testing.T) {
 			t.Errorf("another project: %d, want 404: its alarm is not there", got.Code)
 		}
 	})
+}
+
+// Each change reads the alarm and stores it with what is new: two at once would
+// undo one another.
+func TestChangesAtOnceAreAllKept(t *testing.T) {
+	w := unserved(t, Options{})
+	w.heartbeat(t, "a", "")
+	const tags = 40
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	add := func(action string, in obj) {
+		body := encode(t, in, true)
+		r := post(t, "/service/"+service+"/operation/"+action, body)
+		r.Header.Set("Smithy-Protocol", "rpc-v2-cbor")
+		sign(t, "MEMBER", r, body, time.Now())
+		all.Go(func() {
+			<-begin
+			got := httptest.NewRecorder()
+			if w.handler.ServeHTTP(got, r); got.Code != 200 {
+				t.Errorf("%s: %d %s", action, got.Code, got.Body)
+			}
+		})
+	}
+	for i := range tags {
+		add("TagResource", obj{"ResourceARN", arn("p1", "a"), "Tags", arr{obj{"Key", "k" + strconv.Itoa(i), "Value", "v"}}})
+	}
+	add("DisableAlarmActions", obj{"AlarmNames", arr{"a"}})
+	close(begin)
+	all.Wait()
+	v, ok := w.engine.View(time.Now(), "p1", "a")
+	if !ok || len(v.Tags) != tags || v.ActionsEnabled {
+		t.Errorf("%d tags of %d are left, actions enabled: %v", len(v.Tags), tags, v.ActionsEnabled)
+	}
 }
 
 // A million keys that push once a minute must not stay in memory.
