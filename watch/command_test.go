@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -122,6 +123,11 @@ func TestMessagesRepeat(t *testing.T) {
 	b.restart()
 	b.pass(time.Minute)
 	b.wantActions("what was missed is not made up for", "ALARM 2.1.13 https://a.example", "ALARM 2.2.13 cfnwatch:notify")
+	if err := b.e.EnableActions(t.Context(), b.now, member, []string{"h"}, false); err != nil {
+		t.Fatal(err)
+	}
+	b.pass(10 * time.Minute)
+	b.wantActions("switched off")
 	b.beat("h")
 	b.pass(10 * time.Minute)
 	for _, action := range b.wanted() {
@@ -165,7 +171,16 @@ func TestSetState(t *testing.T) {
 			t.Errorf("SetState(%q): %v", bad, err)
 		}
 	}
-	err := b.e.SetState(t.Context(), b.now, member, "cpu", OK, "", json.RawMessage("{"))
+	// CloudWatch bounds HistoryData.
+	long := json.RawMessage(`"` + strings.Repeat("x", 3_990) + `"`)
+	if err := b.e.SetState(t.Context(), b.now, member, "cpu", Firing, "long", long); err != nil {
+		t.Fatal(err)
+	}
+	events, _, err := b.e.Events(t.Context(), member, EventQuery{Alarm: "cpu", Kinds: []EventKind{StateUpdate}, Limit: 1})
+	if err != nil || len(events) != 1 || len(events[0].Data) > 4_095 || !strings.Contains(string(events[0].Data), `"stateReason":"long"`) {
+		t.Errorf("history %v, %v; want what fits", events, err)
+	}
+	err = b.e.SetState(t.Context(), b.now, member, "cpu", OK, "", json.RawMessage("{"))
 	if invalid, ok := errors.AsType[*InvalidError](err); !ok || invalid.Code != "InvalidFormat" {
 		t.Errorf("data that is no JSON: %v", err)
 	}
@@ -325,6 +340,7 @@ func TestStoreAway(t *testing.T) {
 	b.push("CPU", 35)
 	b.pass2(10*time.Second, func(time.Time) {})
 	b.want("cpu", OK)
+	b.e.Deaf(b.now, "a test")
 	if _, err := b.e.Tick(t.Context(), b.now); !errors.Is(err, errDown) {
 		t.Errorf("Tick: %v, want %v", err, errDown)
 	}
@@ -336,6 +352,10 @@ func TestStoreAway(t *testing.T) {
 	b.pass(time.Minute)
 	b.want("cpu", OK)
 	b.wantActions("ALARM came and went while nothing could be stored")
+	events, _, err := b.e.Events(t.Context(), op, EventQuery{Kinds: []EventKind{Deafness}})
+	if err != nil || len(events) != 2 || events[0].Summary != "listens anew: a test" {
+		t.Errorf("history %v, %v; want the start, and what was told while nothing could be stored", events, err)
+	}
 	if _, ok := b.e.View(b.now, "p", "new"); ok {
 		t.Error("an alarm that was not stored is there")
 	}

@@ -267,6 +267,43 @@ func TestFiredAlarmOutlivesItsWindow(t *testing.T) {
 	b.want("g0", OK)
 }
 
+// The clock was set, and then the server restarted: what is said of the last
+// arrival is by the clock as it is.
+func TestLastArrivalIsByTheClockAsItIs(t *testing.T) {
+	for _, step := range []time.Duration{-time.Hour, time.Hour} {
+		b := newBench(t, Options{})
+		b.define(heartbeat("h"))
+		b.beat("h")
+		arrived := b.now
+		b.pass(2 * time.Minute)
+		if err := b.e.Flush(t.Context(), b.now); err != nil {
+			t.Fatal(err)
+		}
+		b.now, b.set = b.now.Add(step), b.set+step
+		b.pass(2 * time.Minute)
+		if err := b.e.Flush(t.Context(), b.now); err != nil {
+			t.Fatal(err)
+		}
+		b.restart()
+		if v, _ := b.e.View(b.now, "p", "h"); !v.Arrived.Equal(arrived.Add(step)) {
+			t.Errorf("clock set by %s: the last arrival was %s ago, want 4m", step, b.now.Sub(v.Arrived))
+		}
+	}
+}
+
+// An alarm that was to begin by a time and was never fed says so.
+func TestNeverFed(t *testing.T) {
+	b := newBench(t, Options{})
+	a := heartbeat("h")
+	a.StartAfter = time.Minute
+	b.define(a)
+	b.pass(5 * time.Minute)
+	b.want("h", Firing)
+	if v, _ := b.e.View(b.now, "p", "h"); v.Reason != "nothing has ever arrived, though awaited for 2m15s" {
+		t.Errorf("reason %q", v.Reason)
+	}
+}
+
 // Refused pushes are a sign of life for a day; they are not arrivals.
 func TestRefusedPushesKeepNobodyAliveForEver(t *testing.T) {
 	b := newBench(t, Options{})

@@ -29,6 +29,28 @@ func minutely(m, n int, missing Missing) *rule {
 
 var noon = time.Date(2026, 3, 1, 12, 0, 30, 0, time.UTC)
 
+// Reason and data are for people and for clients of CloudWatch: both are
+// bounded however many periods are looked at.
+func TestWhatAVerdictSays(t *testing.T) {
+	v := judge(minutely(2, 2, MissingMissing), pointsOf(t, "0 - X X", noon), time.Time{}, OK, noon)
+	const reason = "Average of the last 2 periods of 1m, newest first: 2, 2; at least 2 breach GreaterThanThreshold 1; missing ones are read as missing"
+	if v.reason != reason {
+		t.Errorf("reason %q, want %q", v.reason, reason)
+	}
+	const data = `{"version":"1.0","queryDate":"2026-03-01T12:00:30.000+0000","startDate":"2026-03-01T11:56:32.000+0000","statistic":"Average",` +
+		`"period":60,"recentDatapoints":[2,2,0],"threshold":1,"evaluatedDatapoints":[{"timestamp":"2026-03-01T11:59:32.000+0000","value":2},` +
+		`{"timestamp":"2026-03-01T11:58:32.000+0000","value":2},{"timestamp":"2026-03-01T11:56:32.000+0000","value":0}]}`
+	if string(v.data) != data {
+		t.Errorf("data %s, want %s", v.data, data)
+	}
+	for _, points := range []int{999, 1_000} {
+		long := judge(minutely(1_000, 1_000, MissingBreaching), pointsOf(t, strings.Repeat("X ", points), noon), time.Time{}, OK, noon)
+		if long.state != Firing || len(long.reason) > 1_023 || len(long.data) > 4_095 || strings.Count(long.reason, "2, ") != 9 {
+			t.Errorf("%d points of a thousand periods: %s, %q, %s", points, long.state, long.reason, long.data)
+		}
+	}
+}
+
 // The tables of "Configuring how CloudWatch alarms treat missing data", row by
 // row: five periods are looked at.
 func TestMissingDatapoints(t *testing.T) {

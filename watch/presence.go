@@ -66,7 +66,7 @@ func judgePresence(r *rule, h heartbeats, was State, now instant) (state State, 
 	case r.need <= 0:
 		return OK, never
 	case now < enough:
-		return OK, max(silent, enough)
+		return OK, silent // which is no sooner
 	case now >= silent:
 		return Firing, never
 	case silent == never:

@@ -57,6 +57,8 @@ func TestRouting(t *testing.T) {
 	f("two dimensions", Sample{Dimensions: []Dimension{i1, zone}}, "exact-both", "subset", "subset-both")
 	f("unit", Sample{Dimensions: []Dimension{i1}, Unit: "Count"}, "exact", "subset", "subset-unit")
 	f("no dimensions: a presence alarm is fed by name", Sample{})
+	f("another value of one dimension", Sample{Dimensions: []Dimension{i1, {"Zone", "y"}}}, "subset")
+	f("another value of the other", Sample{Dimensions: []Dimension{{"InstanceId", "3"}, zone}})
 	f("another namespace", Sample{Namespace: "x", Dimensions: []Dimension{i1}})
 	f("another metric", Sample{Metric: "CPU", Dimensions: []Dimension{i1}})
 	f("by name, whatever the namespace and dimensions", Sample{Namespace: "x", Alarm: "subset-other", Dimensions: []Dimension{i1}}, "subset-other")
@@ -69,6 +71,31 @@ func TestRouting(t *testing.T) {
 	}
 	f("deleted", Sample{Dimensions: []Dimension{i1}})
 	f("others are left", Sample{Dimensions: []Dimension{i1, zone}}, "exact-both", "subset-both")
+}
+
+// A sample costs as much as the alarms that it may be for, however many share
+// the dimension that tells least; and what is deleted leaves nothing behind.
+func TestRoutesAreNarrow(t *testing.T) {
+	b := newBench(t, Options{})
+	var names []string
+	for i := range 100 {
+		a := heartbeat(fmt.Sprint("a", i))
+		a.Match, a.Dimensions = MatchSubset, []Dimension{{"AutoScalingGroup", "all"}, {"InstanceId", fmt.Sprint(i)}}
+		b.define(a)
+		names = append(names, a.Name)
+	}
+	routes := b.e.projects["p"].routes
+	for at, list := range routes["system/linux\x00Heartbeat"].subset {
+		if len(list) > 1 {
+			t.Errorf("%d alarms are asked for each sample with %s = %s, want 1", len(list), at.Name, at.Value)
+		}
+	}
+	if err := b.e.Delete(t.Context(), b.now, member, names); err != nil {
+		t.Fatal(err)
+	}
+	if len(routes) > 0 {
+		t.Errorf("%d routes to alarms that are gone", len(routes))
+	}
 }
 
 // Old Heat looked alarms up by their bare names over all projects, and any

@@ -68,7 +68,7 @@ func (e *Engine) hear(now time.Time) (late time.Duration) {
 	at, wall := e.instant(now), wallOf(now)
 	cause, stepped := e.hearing.heard(at, wall)
 	last := e.hearing.tick
-	e.hearing.tick, e.hearing.wall = max(last, at), wall
+	e.hearing.tick, e.hearing.wall = at, wall
 	late = max(0, time.Duration(at-last)-tickEvery)
 	if cause == "" {
 		return late
@@ -286,7 +286,7 @@ func (e *Engine) repeatAt(en *entry, now time.Time) instant {
 		return never
 	}
 	passed := time.Duration(now.UnixNano() - en.since)
-	n := max(passed/en.kind.alarm.Repeat, time.Duration(en.repeated)) + 1
+	n := passed/en.kind.alarm.Repeat + 1
 	return e.instant(now).plus(n*en.kind.alarm.Repeat - passed)
 }
 
