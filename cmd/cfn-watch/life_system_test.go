@@ -21,7 +21,6 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/metric"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 	"github.com/cfn-agent/cfn-agent/watch"
-	"github.com/cfn-agent/cfn-agent/watch/api"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
 	"github.com/cfn-agent/cfn-agent/watch/store"
 )
@@ -52,11 +51,10 @@ type life struct {
 	began time.Time
 	at    func(point string) // is told where it is
 	s     *server
-	api   http.Handler
 }
 
-// prepare writes what a server is started with. Its store is below dir/disk.
-func prepare(t *testing.T, dir, hooks string) {
+// furnish writes what a server is started with. Its store is below dir/disk.
+func furnish(t *testing.T, dir, hooks string) {
 	t.Helper()
 	r := &rig{t: t, dir: dir}
 	var rules strings.Builder
@@ -112,7 +110,8 @@ func (l *life) start() {
 		l.t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	l.s = &server{config: c, log: log}
+	l.s = &server{log: log}
+	l.s.replace(c)
 	if l.s.store, err = store.Open(context.Background(), c.store.path, store.Options{Log: log}); err != nil {
 		l.t.Fatal(err)
 	}
@@ -120,7 +119,6 @@ func (l *life) start() {
 		l.t.Fatal(err)
 	}
 	l.watchPoints()
-	l.api = api.New(l.s.engine, l.s.verifier.Verify, api.Options{Log: log, May: permit(c).Check, RatePerKey: 1000, BurstPerKey: 1000, RatePerProject: 1000})
 }
 
 // second does what the story has for a second of it.
@@ -162,7 +160,7 @@ func (l *life) call(key string, form url.Values) {
 		l.t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	if l.api.ServeHTTP(w, req); w.Code != http.StatusOK {
+	if l.s.handler.ServeHTTP(w, req); w.Code != http.StatusOK {
 		l.t.Fatalf("%s: %d %s", form.Get("Action"), w.Code, w.Body)
 	}
 }
@@ -173,8 +171,15 @@ func (l *life) watchPoints() {
 	st := pointedStore{l.s.store, l.at, stage}
 	l.s.engine.Store, l.s.outbox.Store = st, st
 	l.s.outbox.Engine = &pointedEngine{l.s.engine, l.at, stage, false}
-	for kind, action := range l.s.outbox.Actions {
-		l.s.outbox.Actions[kind] = pointedAction{action, l.at}
+	settings, err := l.s.config().outboxSettings()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for kind, action := range settings.Actions {
+		settings.Actions[kind] = pointedAction{action, l.at}
+	}
+	if err := l.s.outbox.Set(context.Background(), settings); err != nil {
+		l.t.Fatal(err)
 	}
 	l.s.outbox.Witness = func(_ context.Context, gate string, r outbox.Row, _ watch.View) (outbox.Reply, error) {
 		switch gate {
@@ -238,15 +243,15 @@ func (p pointedStore) Flush(ctx context.Context, kept []watch.Kept) error {
 	return p.Store.Flush(ctx, kept)
 }
 
-func (p pointedStore) Claim(ctx context.Context, key, owner string, now, until time.Time) (outbox.Row, bool, error) {
-	r, ok, err := p.Store.Claim(ctx, key, owner, now, until)
+func (p pointedStore) Claim(ctx context.Context, id int64, owner string, now, until time.Time) (outbox.Row, bool, error) {
+	r, ok, err := p.Store.Claim(ctx, id, owner, now, until)
 	if ok && err == nil {
-		if kindOf(key) == "command" {
+		if kindOf(r.Key) == "command" {
 			p.stage.mu.Lock()
 			p.stage.claimed = true
 			p.stage.mu.Unlock()
 		}
-		p.at(kindOf(key) + " claimed")
+		p.at(kindOf(r.Key) + " claimed")
 	}
 	return r, ok, err
 }

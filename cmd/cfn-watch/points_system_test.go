@@ -115,7 +115,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			dir := shortDir(t)
-			prepare(t, dir, url)
+			furnish(t, dir, url)
 			if point == inTheCall {
 				if err := os.WriteFile(filepath.Join(dir, "kill"), nil, 0o600); err != nil {
 					t.Fatal(err)
@@ -143,7 +143,7 @@ func TestKilledAtEachPoint(t *testing.T) {
 // part of it.
 func TestPowerCutAtEachPoint(t *testing.T) {
 	url, dir := hooks(t), shortDir(t)
-	prepare(t, dir, url)
+	furnish(t, dir, url)
 	m, err := powercut.New(filepath.Join(dir, "disk"), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestPowerCutAtEachPoint(t *testing.T) {
 			t.Run(point+", "+loss.String(), func(t *testing.T) {
 				t.Parallel()
 				dir := shortDir(t)
-				prepare(t, dir, url)
+				furnish(t, dir, url)
 				if err := m.Cut(moment, loss, filepath.Join(dir, "disk")); err != nil {
 					t.Fatal(err)
 				}

@@ -95,7 +95,11 @@ func (v *writer) write(n int64) {
 	b.Events[0].At = now.Add(time.Duration(n) * time.Hour)
 	b.Transitions[0].Reason = strings.Repeat("r", 2000) // some pages
 	v.do(fmt.Sprint("fired ", n), v.s.Record(ctx, b))
-	row, ok, err := v.s.Claim(ctx, outbox.RowOf(b.Wanted[0], now).Key, "o", now, now.Add(time.Hour))
+	rows, err := v.s.Rows(ctx, outbox.RowQuery{AlarmID: a.ID})
+	if len(rows) != 1 {
+		v.t.Fatalf("%d actions, %v", len(rows), err)
+	}
+	row, ok, err := v.s.Claim(ctx, rows[0].ID, "o", now, now.Add(time.Hour))
 	if !ok {
 		v.t.Fatalf("no claim: %v", err)
 	}
