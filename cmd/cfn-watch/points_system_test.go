@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/agent/powercut"
 	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
@@ -133,6 +134,14 @@ func TestKilledAtEachPoint(t *testing.T) {
 				_ = os.Remove(filepath.Join(dir, "kill"))
 			} else if last := lastOf(string(said)); last.what != point {
 				t.Fatalf("it lived until it was at %q, and was never at that point", last.what)
+			}
+			// What it was about to make a command of may outlive it by a moment.
+			held, err := lock.Take(t.Context(), filepath.Join(dir, "disk", "state.db.lock"), "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := held.Release(); err != nil {
+				t.Fatal(err)
 			}
 			goesOn(t, dir, string(said))
 		})
