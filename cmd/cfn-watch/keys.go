@@ -77,8 +77,9 @@ func newBackupCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "backup FILE",
 		Short: "Copy the store to a file while the server runs",
-		Long: `Copy the store to a file, for its owner alone, while the server runs. To go back,
-stop the server and put the copy in the store's place.`,
+		Long: `Copy the store to a file, for its owner alone, while the server runs. An earlier
+backup is replaced, any other file is not. To go back, stop the server and put the
+copy in the store's place.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0]) // the server has another working directory

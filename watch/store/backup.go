@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -11,10 +12,34 @@ import (
 )
 
 // Backup writes a copy of the store, as it is at one moment, to a file with
-// mode 0600, replacing what is there; others read and write meanwhile. It can
+// mode 0600, replacing an earlier one; others read and write meanwhile. It can
 // take the place of a store. Windows are not in it.
 func (s *Store) Backup(ctx context.Context, file string) error {
-	return s.wrap("back up to "+file, backup(ctx, s.readers, file))
+	err := replaceable(file)
+	if err == nil {
+		err = backup(ctx, s.readers, file)
+	}
+	return s.wrap("back up to "+file, err)
+}
+
+// replaceable says why a backup may not take the place of what is there: a
+// mistyped name costs neither the store itself, which is in use, nor any other
+// file.
+func replaceable(file string) error {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().IsRegular() && info.Size() == 0:
+		return nil
+	}
+	is, err := isBackup(file)
+	if err == nil && !is {
+		err = errors.New("what is there is no backup, and stays: give another name")
+	}
+	return err
 }
 
 // backup copies a database by VACUUM INTO. The file is whole or not there.

@@ -69,14 +69,19 @@ func explain(ctx context.Context, path string, err error) error {
 // that it has no write-ahead log, and the file of a store that was ever
 // opened that it has (https://www.sqlite.org/fileformat.html, offset 18).
 func dropForeign(path string, log *slog.Logger) error {
+	if is, err := isBackup(path); err != nil || !is {
+		return err // what is no database is left to check
+	}
+	return setAside(path, log, "it belongs to the store that the backup replaced", besides...)
+}
+
+func isBackup(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer f.Close()
 	header := make([]byte, 20)
-	if _, err := io.ReadFull(f, header); err != nil || !bytes.Equal(header[18:], []byte{1, 1}) {
-		return nil // what is no database is left to check
-	}
-	return setAside(path, log, "it belongs to the store that the backup replaced", besides...)
+	_, err = io.ReadFull(f, header)
+	return err == nil && bytes.HasPrefix(header, []byte("SQLite format 3\x00")) && bytes.Equal(header[18:], []byte{1, 1}), nil
 }

@@ -291,6 +291,35 @@ func TestBackupIsWholeOrNotThere(t *testing.T) {
 	}
 }
 
+// The name of another file, or of the store itself, is a mistake of the
+// operator: the server goes on writing to a store that has lost its name.
+func TestBackupReplacesBackupsAlone(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state.db")
+	s := opened(t, path)
+	populate(t, s, 10)
+	other := filepath.Join(dir, "cfn-watch.conf")
+	link := filepath.Join(dir, "link")
+	overwrite(t, other, []byte("[server]\nlisten = 127.0.0.1:8003\n"))
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, path + "-wal", path + "-shm", path + windowSuffix, other, link, dir} {
+		before, _ := os.Stat(file)
+		if err := s.Backup(t.Context(), file); err == nil {
+			t.Errorf("a backup took the place of %s", filepath.Base(file))
+		}
+		if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s is another file now, %v", filepath.Base(file), err)
+		}
+	}
+	empty := filepath.Join(dir, "empty")
+	overwrite(t, empty, nil)
+	if err := s.Backup(t.Context(), empty); err != nil {
+		t.Errorf("into an empty file: %v", err)
+	}
+}
+
 // second is a migration that may come after ours.
 func second(t *testing.T, body string) fs.FS {
 	t.Helper()
