@@ -94,6 +94,7 @@ func (a Access) transport() *http.Transport {
 	t = t.Clone()
 	t.MaxIdleConnsPerHost = messagesOfEndpoint
 	t.TLSHandshakeTimeout = dialTimeout
+	t.MaxResponseHeaderBytes = 64 << 10
 	return t
 }
 
@@ -105,11 +106,12 @@ func (a Access) public() *http.Transport {
 }
 
 // client follows a redirect only where the message stays one: to the same
-// host, with its method and body.
+// host, with its method and body, and as secret as it was.
 func client(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		first := via[0]
-		if len(via) >= 5 || req.URL.Host != first.URL.Host || req.Method != first.Method {
+		bared := first.URL.Scheme == "https" && req.URL.Scheme != "https"
+		if len(via) >= 5 || bared || req.URL.Host != first.URL.Host || req.Method != first.Method {
 			return http.ErrUseLastResponse
 		}
 		return nil

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -131,6 +132,54 @@ func TestRedirects(t *testing.T) {
 	}
 	if got := other.all(); len(got) > 0 {
 		t.Errorf("another host got %+v", got)
+	}
+}
+
+// What went to a receiver in secret does not go on in the open.
+func TestRedirectOutOfTLS(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, "http://"+req.Host, http.StatusTemporaryRedirect)
+	}))
+	defer srv.Close()
+	p := &Post{Access: Access{Private: true, Transport: srv.Client().Transport.(*http.Transport)}}
+	_, err := p.Act(t.Context(), Row{Wanted: watch.Wanted{Action: srv.URL}})
+	if f, ok := errors.AsType[*Failure](err); !ok || f.HTTP != http.StatusTemporaryRedirect {
+		t.Errorf("Act = %v, want the redirect told and not followed", err)
+	}
+}
+
+// What a receiver answers is not kept, however much of it there is: a project
+// chooses its receivers.
+func TestAnswersTakeNoRoom(t *testing.T) {
+	s, rc := newSite(t), newReceiver(t)
+	const ours = "req-0a1b2c3d-0000-4a4a-8b8b-0123456789ab"
+	rc.says(func(w http.ResponseWriter, req *http.Request) {
+		switch req.URL.Path {
+		case "/id":
+			w.Header().Set("X-Openstack-Request-Id", ours)
+		case "/long":
+			w.Header().Set("X-Openstack-Request-Id", ours+strings.Repeat("a", 30_000))
+		case "/location":
+			w.Header().Set("Location", "http://%zz"+strings.Repeat("a", 30_000))
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		case "/headers":
+			for i := range 300 {
+				w.Header().Set(fmt.Sprint("X-", i), strings.Repeat("a", 1000))
+			}
+		}
+	})
+	s.opts.MessageFor = time.Millisecond
+	var keys []string
+	for _, path := range []string{"id", "long", "location", "headers"} {
+		keys = append(keys, s.set(s.alarm(path, rc.URL+"/"+path), watch.Firing)...)
+	}
+	s.start()
+	for i, want := range []Status{Done, Done, GaveUp, GaveUp} {
+		r := s.ends(keys[i])
+		kept := fmt.Sprint(r.Why, r.Steps)
+		if r.Status != want || len(kept) > 2000 || strings.Contains(kept, ours) != (i == 0) {
+			t.Errorf("%s: %s, and %d bytes are kept, want %s: %.500s", r.Alarm, r.Status, len(kept), want, kept)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -113,9 +114,13 @@ func (p *Post) send(req *http.Request, r Row) (Answer, error) {
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
-	a := Answer{HTTP: resp.StatusCode, Request: resp.Header.Get("X-Openstack-Request-Id"), Text: req.Method + " " + Shown(r.Action)}
+	a := Answer{HTTP: resp.StatusCode, Request: requestID.FindString(resp.Header.Get("X-Openstack-Request-Id")), Text: req.Method + " " + Shown(r.Action)}
 	return a, judge(resp, r.Action)
 }
+
+// requestID is what OpenStack's services call a request. Anything else is what
+// a receiver likes to have kept.
+var requestID = regexp.MustCompile(`^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // unsent is a request without an answer: as an error without its URL.
 func unsent(ctx context.Context, err error) error {
@@ -139,7 +144,10 @@ func bare(err error) error {
 		return fmt.Errorf("the host %s cannot be looked up", e.Name)
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+		err = e.Err
+	}
+	if text := err.Error(); len(text) > len(clip(text)) { // it quotes the receiver
+		return errors.New(clip(text))
 	}
 	return err
 }
