@@ -203,6 +203,8 @@ func (h *Handler) act(c *call, pass *auth.Pass) (any, error) {
 		return nil, denied(c)
 	case c.name == pushAction && pass.Replayed:
 		return &nothing{}, nil // done already, when it came first
+	case a.least == watch.Member && pass.Replayed:
+		return nil, replayed()
 	case c.name != pushAction && c.throttled != nil:
 		return nil, c.throttled
 	}

@@ -68,6 +68,13 @@ func malformed(format string, args ...any) *Error {
 	return &Error{400, "SerializationException", fmt.Sprintf(format, args...), 0}
 }
 
+// replayed refuses a change that comes again with the same signature, as whoever
+// has overheard it could send it. What a client asks for twice in one second
+// looks the same: it is not passed over in silence.
+func replayed() *Error {
+	return &Error{409, "ConflictException", "this very request came before, and is done or being done: sign it anew to ask for it once more", 0}
+}
+
 // internal is all that a client hears of a fault of ours; the log has the rest.
 func internal() *Error {
 	return &Error{500, "InternalServiceError", "the server could not do this; its log says why", 0}

@@ -172,6 +172,39 @@ func TestReplayedPushCountsOnce(t *testing.T) {
 	})
 }
 
+// Who overheard a change cannot make it again. A read is answered again.
+func TestReplayedChangeIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := unserved(t, Options{})
+		w.heartbeat(t, "a", "web")
+		ask := func(action string, in obj) int {
+			body := encode(t, in, true)
+			r := post(t, "/service/"+service+"/operation/"+action, body)
+			sign(t, "MEMBER", r, body, bubble)
+			got := httptest.NewRecorder()
+			w.handler.ServeHTTP(got, r)
+			return got.Code
+		}
+		set := func(state string) int { return ask("SetAlarmState", obj{"AlarmName", "a", "StateValue", state}) }
+		for _, c := range []struct {
+			state string
+			want  int
+		}{{"ALARM", 200}, {"OK", 200}, {"ALARM", 409}, {"none", 400}, {"none", 400}} {
+			if code := set(c.state); code != c.want {
+				t.Errorf("set to %s: %d, want %d", c.state, code, c.want)
+			}
+		}
+		if got := w.stateOf(t, "a"); got != watch.OK {
+			t.Errorf("state %s, want OK: what came last and was new", got)
+		}
+		for range 2 {
+			if code := ask("DescribeAlarms", obj{}); code != 200 {
+				t.Errorf("a read: %d, want 200", code)
+			}
+		}
+	})
+}
+
 func TestOneProjectDoesNotThrottleAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := unserved(t, Options{RatePerProject: 2})
