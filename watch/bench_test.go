@@ -25,6 +25,7 @@ func (s *sink) PutAlarm(_ context.Context, a Alarm, _ []Event) (Alarm, error) {
 func (s *sink) Record(context.Context, Batch) error               { return nil }
 func (s *sink) Flush(context.Context, []Kept) error               { return nil }
 func (s *sink) SaveFed(context.Context, map[string][]int64) error { return nil }
+func (s *sink) ForgetFed(context.Context, []string) error         { return nil }
 
 // fleet is an engine with n heartbeat alarms, each fed by a key of its own.
 func fleet(b testing.TB, n int) (*bench, []Caller, [][]Sample) {

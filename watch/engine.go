@@ -49,26 +49,28 @@ type Engine struct {
 	change sync.Mutex
 	mu     sync.Mutex
 
-	projects map[string]*project
-	byID     map[int64]*entry
-	keys     map[string]*key
-	kinds    map[string]*kind
-	looks    looks
-	late     map[*entry]struct{} // those that are overdue
-	totals   Totals
-	newFed   map[string][]int64 // access keys and alarms they fed first, to be flushed
-	dirty    []*entry           // to be looked at in the next tick
-	changed  []*entry           // windows, since the last flush
-	heard    []*entry           // arrivals, since the last flush of those
-	series   int                // of all projects
-	hearing  hearing
-	storms   storms
-	told     []Event // to be stored with the next batch
-	misroute map[misrouteKey]*Misroute
-	counts   Counts
-	scratch  []byte
-	flushed  time.Time // when the last flush began
-	arrivals time.Time // when the last flush of arrivals began
+	projects  map[string]*project
+	byID      map[int64]*entry
+	keys      map[string]*key
+	kinds     map[string]*kind
+	looks     looks
+	late      map[*entry]struct{} // those that are overdue
+	totals    Totals
+	newFed    map[string][]int64 // access keys and alarms they fed first, to be flushed
+	forgotten []string           // access keys that the store is to forget
+	dirty     []*entry           // to be looked at in the next tick
+	changed   []*entry           // windows, since the last flush
+	heard     []*entry           // arrivals, since the last flush of those
+	series    int                // of all projects
+	hearing   hearing
+	storms    storms
+	told      []Event // to be stored with the next batch
+	misroute  map[misrouteKey]*Misroute
+	counts    Counts
+	scratch   []byte
+	flushed   time.Time // when the last flush began
+	arrivals  time.Time // when the last flush of arrivals began
+	forgot    time.Time // when keys were last forgotten
 }
 
 // A project is what belongs to one of a cloud's.
@@ -153,7 +155,7 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := e.loadFed(ctx); err != nil {
+	if err := e.loadFed(ctx, now); err != nil {
 		return err
 	}
 	e.tell(now, Event{Kind: Deafness, Summary: "started, and listens from now"})

@@ -9,6 +9,7 @@ import (
 const (
 	flushPiece    = 5_000       // rows of one transaction
 	arrivalsEvery = time.Minute // last arrivals of presence alarms
+	forgetEvery   = time.Hour   // keys that are not heard
 )
 
 // keepWindow notes that an alarm's window is to be flushed.
@@ -44,8 +45,13 @@ func (e *Engine) Flush(ctx context.Context, now time.Time) error {
 		e.expireMetrics(now)
 		e.expireMisroutes(now)
 	}
+	if passed := now.Sub(e.forgot); passed >= forgetEvery || passed < 0 {
+		e.forgot = now
+		e.forgetKeys(now)
+	}
+	forgotten := len(e.forgotten)
 	e.mu.Unlock()
-	if len(entries) == 0 {
+	if len(entries) == 0 && forgotten == 0 {
 		return nil
 	}
 	return e.flush(ctx, entries, now)
@@ -61,7 +67,11 @@ func (e *Engine) FlushAll(ctx context.Context, now time.Time) error {
 }
 
 func (e *Engine) flush(ctx context.Context, entries []*entry, now time.Time) error {
-	if err := e.saveFed(ctx); err != nil {
+	err := e.forgetFed(ctx)
+	if err == nil {
+		err = e.saveFed(ctx)
+	}
+	if err != nil {
 		e.unflushed(entries)
 		return err
 	}
@@ -169,7 +179,7 @@ func (en *entry) restore(k Kept, now time.Time) error {
 }
 
 // loadFed restores which key fed which alarms.
-func (e *Engine) loadFed(ctx context.Context) error {
+func (e *Engine) loadFed(ctx context.Context, now time.Time) error {
 	fed, err := e.Store.LoadFed(ctx)
 	if err != nil {
 		return err
@@ -177,7 +187,9 @@ func (e *Engine) loadFed(ctx context.Context) error {
 	for access, ids := range fed {
 		for _, id := range ids {
 			if en := e.byID[id]; en != nil {
-				e.pair(e.keyOf(access), en)
+				k := e.keyOf(access)
+				k.heard = e.instant(now) // or not long before
+				e.pair(k, en)
 			}
 		}
 	}

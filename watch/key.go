@@ -1,8 +1,11 @@
 package watch
 
 import (
+	"context"
+	"fmt"
 	"iter"
 	"slices"
+	"time"
 )
 
 // A key is an access key, and the alarms that it fed: few, as a rule one, and
@@ -13,6 +16,7 @@ type key struct {
 	many    map[*entry]struct{} // instead of few; nil: few
 	refused instant             // first refused push since one was taken; 0: none
 	told    instant             // when the history was last told of refused ones
+	heard   instant             // last push, taken or refused, that told of its alarms
 }
 
 // fewAlarms are looked through one by one.
@@ -59,4 +63,50 @@ func (k *key) alarms() iter.Seq[*entry] {
 			}
 		}
 	}
+}
+
+// forgetKeys forgets the keys that have not been heard for a day, and for as
+// long as the alarms that they fed may be silent: by then those alarms do not
+// depend on them. Keys are made for each new server, and few are used for long.
+func (e *Engine) forgetKeys(now time.Time) {
+	at := e.instant(now)
+	for access, k := range e.keys {
+		quiet := at - k.heard - instant(signOfLife)
+		if quiet <= 0 || quiet <= k.silence() {
+			continue
+		}
+		delete(e.keys, access)
+		delete(e.newFed, access)
+		for en := range k.alarms() {
+			en.keys = slices.DeleteFunc(en.keys, func(other *key) bool { return other == k })
+		}
+		e.forgotten = append(e.forgotten, access)
+	}
+}
+
+// silence is the longest that any of a key's alarms allows.
+func (k *key) silence() (longest instant) {
+	for en := range k.alarms() {
+		longest = max(longest, instant(en.rule.silence))
+	}
+	return longest
+}
+
+// forgetFed has the store forget those keys. It comes before saveFed, so that one
+// that has come again is there again.
+func (e *Engine) forgetFed(ctx context.Context) error {
+	e.mu.Lock()
+	list := e.forgotten
+	e.forgotten = nil
+	e.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	if err := e.Store.ForgetFed(ctx, list); err != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.forgotten = append(e.forgotten, list...)
+		return fmt.Errorf("forget keys that are not heard: %w", err)
+	}
+	return nil
 }

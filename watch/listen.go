@@ -112,6 +112,7 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	if at-k.refused > instant(signOfLife) {
 		return
 	}
+	k.heard = at
 	for en := range k.alarms() {
 		if en.rule.presence {
 			en.beats.from = max(en.beats.from, at)

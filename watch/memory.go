@@ -88,6 +88,16 @@ func (m *Memory) SaveFed(_ context.Context, fed map[string][]int64) error {
 	return nil
 }
 
+// ForgetFed forgets the alarms that keys have fed.
+func (m *Memory) ForgetFed(_ context.Context, access []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range access {
+		delete(m.fed, a)
+	}
+	return nil
+}
+
 // LoadFed returns the alarms that each key has fed.
 func (m *Memory) LoadFed(context.Context) (map[string][]int64, error) {
 	m.mu.Lock()

@@ -209,7 +209,7 @@ func (p *push) remember(en *entry) {
 	if p.key == nil {
 		p.key = p.e.keyOf(access)
 	}
-	p.key.refused = 0
+	p.key.refused, p.key.heard = 0, p.at
 	if (len(en.keys) == 0 || en.keys[0] != p.key) && p.e.pair(p.key, en) {
 		p.e.newFed[access] = append(p.e.newFed[access], en.id)
 	}

@@ -25,9 +25,10 @@ type Store interface {
 	// Load calls f for each alarm, with its state and window. An error of f
 	// ends it and is returned.
 	Load(ctx context.Context, f func(Alarm, Kept) error) error
-	// SaveFed adds alarms to those that access keys have fed, and LoadFed
-	// returns them.
+	// SaveFed adds alarms to those that access keys have fed, ForgetFed forgets
+	// those of some keys, and LoadFed returns them.
 	SaveFed(ctx context.Context, fed map[string][]int64) error
+	ForgetFed(ctx context.Context, access []string) error
 	LoadFed(context.Context) (map[string][]int64, error)
 	// Events returns a page of the history and, unless it is the last, what
 	// the query of the next page gives as Next.

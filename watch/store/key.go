@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
@@ -75,6 +76,24 @@ func (s *Store) SaveFed(ctx context.Context, fed map[string][]int64) error {
 		return nil
 	})
 	return s.wrap("keep which keys fed which alarms", err)
+}
+
+// ForgetFed forgets which alarms keys have fed, in transactions of some thousands.
+func (s *Store) ForgetFed(ctx context.Context, access []string) error {
+	for piece := range slices.Chunk(access, flushStep) {
+		err := write(ctx, s.writer, func(t *tx) error {
+			for _, a := range piece {
+				if _, err := t.exec("DELETE FROM key_alarm WHERE access = ?", a); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return s.wrap("forget which keys fed which alarms", err)
+		}
+	}
+	return nil
 }
 
 // LoadFed returns the alarms that each access key has fed.

@@ -64,4 +64,11 @@ func TestFed(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(map[string][]int64{"AK1": {a}})
+	if err := s.SaveFed(t.Context(), map[string][]int64{"AK2": {a}, "AK3": {a}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ForgetFed(t.Context(), []string{"AK1", "none", "AK3"}); err != nil {
+		t.Fatal(err)
+	}
+	f(map[string][]int64{"AK2": {a}})
 }

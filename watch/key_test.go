@@ -1,0 +1,127 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+)
+
+// forgetful is a store that may not forget which alarms keys fed.
+type forgetful struct {
+	*Memory
+	down bool
+}
+
+func (f *forgetful) ForgetFed(ctx context.Context, access []string) error {
+	if f.down {
+		return errDown
+	}
+	return f.Memory.ForgetFed(ctx, access)
+}
+
+// A keyBench is hours of keys that push.
+type keyBench struct {
+	*bench
+	store *forgetful
+}
+
+func newKeyBench(t *testing.T, alarms ...string) *keyBench {
+	t.Helper()
+	store := &forgetful{Memory: NewMemory()}
+	b := &keyBench{newBench(t, Options{Store: store}), store}
+	for _, name := range alarms {
+		b.define(heartbeat(name))
+	}
+	return b
+}
+
+func (b *keyBench) beatOf(access, alarm string) {
+	c := guest
+	c.Access = access
+	b.e.Put(b.now, c, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: alarm, Count: 1, Sum: 1, Min: 1, Max: 1}})
+}
+
+// hours pass, with a flush after each.
+func (b *keyBench) hours(n int, each func()) {
+	for range n {
+		b.now = b.now.Add(time.Hour)
+		each()
+		if err := b.e.Flush(b.t.Context(), b.now); err != nil && !errors.Is(err, errDown) {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// known are the keys that the engine knows, and those that the store does.
+func (b *keyBench) known(when string, want ...string) {
+	b.t.Helper()
+	fed, err := b.store.LoadFed(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	engine, stored := slices.Sorted(maps.Keys(b.e.keys)), slices.Sorted(maps.Keys(fed))
+	if !slices.Equal(engine, want) || !slices.Equal(stored, want) {
+		b.t.Errorf("%s the engine knows the keys %q and the store %q, want %q", when, engine, stored, want)
+	}
+	for _, en := range b.e.byID {
+		for _, k := range en.keys {
+			if b.e.keys[k.access] != k {
+				b.t.Errorf("%s alarm %s is of the key %s still", when, en.name, k.access)
+			}
+		}
+	}
+}
+
+// Each new server of a stack has a key of its own, and the alarm stays: its keys
+// were kept for ever.
+func TestKeysThatAreNotHeardAreForgotten(t *testing.T) {
+	b := newKeyBench(t, "h", "r")
+	b.beatOf("old", "h")
+	b.beatOf("refused", "r")
+	push := func() { b.beatOf("new", "h") }
+	refused := func() { push(); b.e.SignOfLife(b.now, "refused") }
+	b.hours(24, refused)
+	b.known("after a day", "new", "old", "refused")
+	b.hours(2, refused)
+	b.known("after another hour", "new", "refused")
+	b.hours(20, refused)
+	b.known("while a refused push still tells of an alarm, and for a day after", "new", "refused")
+	b.hours(6, refused)
+	b.known("when it has told of it for a day, and been no use for another", "new")
+	b.beatOf("old", "h")
+	b.hours(1, push)
+	b.known("when an old key is used again", "new", "old")
+	b.hours(26, func() {})
+	b.known("when nothing pushes")
+}
+
+// A guest that may be silent for days has its key for as long, and a day.
+func TestKeyOfASlowAlarmIsKept(t *testing.T) {
+	b := newKeyBench(t)
+	a := heartbeat("h")
+	a.Period = 24 * time.Hour
+	b.define(a) // silent after 54 h
+	b.beatOf("slow", "h")
+	b.hours(77, func() {})
+	b.known("after 77 hours", "slow")
+	b.hours(2, func() {})
+	b.known("after 79 hours")
+}
+
+// What the store could not forget it forgets later, but not a key that has come
+// again meanwhile.
+func TestKeysAreForgottenOnceTheStoreIsBack(t *testing.T) {
+	b := newKeyBench(t, "a", "b")
+	b.beatOf("A", "a")
+	b.beatOf("B", "b")
+	b.hours(1, func() {})
+	b.store.down = true
+	b.hours(25, func() {})
+	b.beatOf("A", "a")
+	b.store.down = false
+	b.hours(1, func() {})
+	b.known("when the store is back", "A")
+}
