@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -56,18 +60,63 @@ func (g *global) call(c *cobra.Command, name string, in, out any) error {
 
 // ask asks the server and prints its answer, as JSON or by table.
 func ask[Out any](g *global, c *cobra.Command, name string, in any, table func(w io.Writer, out Out)) error {
-	var out Out
-	if err := g.call(c, name, in, &out); err != nil {
+	var answer json.RawMessage
+	if err := g.call(c, name, in, &answer); err != nil {
 		return err
 	}
 	if g.output == "json" {
 		enc := json.NewEncoder(g.stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(out)
+		return enc.Encode(answer)
+	}
+	var out Out
+	if err := readable(answer, &out); err != nil {
+		return err
 	}
 	w := tabwriter.NewWriter(g.stdout, 0, 0, 2, ' ', 0)
 	table(w, out)
 	return w.Flush()
+}
+
+// readable decodes an answer for people: in no text of it is anything but what
+// can be seen. Projects and guests write some of them, and neither a terminal
+// nor the lines of a table are theirs.
+func readable(answer []byte, out any) error {
+	var any any
+	dec := json.NewDecoder(bytes.NewReader(answer))
+	dec.UseNumber()
+	if err := dec.Decode(&any); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	clean, err := json.Marshal(seen(any))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(clean, out)
+}
+
+func seen(v any) any {
+	switch v := v.(type) {
+	case string:
+		return strings.Map(func(r rune) rune {
+			switch {
+			case unicode.IsSpace(r):
+				return ' '
+			case !unicode.IsGraphic(r):
+				return utf8.RuneError
+			}
+			return r
+		}, v)
+	case []any:
+		for i := range v {
+			v[i] = seen(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = seen(v[k])
+		}
+	}
+	return v
 }
 
 // said prints a line about something that was done.

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch/admin"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
+)
+
+// What projects and guests write is shown to operators, and commands neither
+// their terminal nor makes lines of its own in a table.
+func TestTablesShowNoControlCharacters(t *testing.T) {
+	const evil = "a\x1b]0;title\x07\u009b31m\u202eb\r\n2026-01-01\tp2/x\tALARM\x7f\u2028c"
+	born := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
+	answer, err := json.Marshal([]outbox.Explained{{Project: evil, Alarm: "über — Ж", Action: evil, Why: evil, Born: born, Tries: 1 << 60}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []outbox.Explained
+	if err := readable(answer, &list); err != nil {
+		t.Fatal(err)
+	}
+	if got := list[0]; got.Alarm != "über — Ж" || !got.Born.Equal(born) || got.Tries != 1<<60 {
+		t.Errorf("what can be seen has changed: %+v", got)
+	}
+	var shown bytes.Buffer
+	w := tabwriter.NewWriter(&shown, 0, 0, 2, ' ', 0)
+	showActions(w, list)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	text := shown.String()
+	if lines := strings.Count(text, "\n"); lines != 2 || strings.ContainsAny(text, "\x1b\x07\u009b\u202e\r\t\x7f\u2028") {
+		t.Errorf("%d lines, want 2, and nothing that cannot be seen: %q", lines, text)
+	}
+	if err := readable([]byte("{"), new(admin.Status)); err == nil {
+		t.Error("half an answer was read")
+	}
+}
