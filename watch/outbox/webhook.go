@@ -124,10 +124,10 @@ var requestID = regexp.MustCompile(`^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{1
 
 // unsent is a request without an answer: as an error without its URL.
 func unsent(ctx context.Context, err error) error {
-	err = bare(err)
-	if errors.Is(err, errPrivate) {
-		return &Failure{Err: err, Fate: NotHere}
+	if errors.Is(err, errPrivate) { // it says too which address a name has
+		return &Failure{Err: errPrivate, Fate: NotHere}
 	}
+	err = bare(err)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
