@@ -139,6 +139,13 @@ func TestRefusedReadIsNoSignOfLife(t *testing.T) {
 			if got := w.do(t, "GUEST", "DescribeAlarms", obj{}); got.Code != 403 {
 				t.Errorf("DescribeAlarms of a guest: %d, want 403", got.Code)
 			}
+			body := encode(t, obj{}, true)
+			r := post(t, "/service/"+service+"/operation/DescribeAlarms", body)
+			sign(t, "GUEST", r, body, time.Now().Add(-time.Hour))
+			late := httptest.NewRecorder()
+			if w.handler.ServeHTTP(late, r); late.Code != 403 {
+				t.Errorf("DescribeAlarms by a wrong clock: %d, want 403", late.Code)
+			}
 		}
 		if got := w.stateOf(t, "a"); got != watch.Firing {
 			t.Errorf("state %s, want ALARM", got)
@@ -481,11 +488,18 @@ func TestForbiddenActionRefusesTheAlarm(t *testing.T) {
 	}
 }
 
-// An alarm of the operator's rules is not the project's to change.
+// An alarm of the operator's rules, or of a template, is not the project's to
+// change.
 func TestRulesAreNotChangedOverTheAPI(t *testing.T) {
+	for origin, told := range map[watch.Origin]string{watch.FromRules: "rule files, and is changed there", watch.FromStack: "changed in its template"} {
+		notChanged(t, origin, told)
+	}
+}
+
+func notChanged(t *testing.T, origin watch.Origin, told string) {
 	w := unserved(t, Options{})
 	operator := watch.Caller{Role: watch.Operator}
-	a := watch.Alarm{Project: "p1", Name: "new", Namespace: "n", Metric: "m", Statistic: watch.Sum, Period: time.Minute, Periods: 1, Comparison: watch.Less, Origin: watch.FromRules}
+	a := watch.Alarm{Project: "p1", Name: "new", Namespace: "n", Metric: "m", Statistic: watch.Sum, Period: time.Minute, Periods: 1, Comparison: watch.Less, Origin: origin}
 	if _, err := w.engine.Define(t.Context(), time.Now(), operator, a); err != nil {
 		t.Fatal(err)
 	}
@@ -494,8 +508,8 @@ func TestRulesAreNotChangedOverTheAPI(t *testing.T) {
 		{action: "DeleteAlarms", in: obj{"AlarmNames", arr{"new"}}},
 		{action: "TagResource", in: obj{"ResourceARN", arn("p1", "new"), "Tags", arr{obj{"Key", "k", "Value", "v"}}}},
 	} {
-		if got := w.do(t, "MEMBER", s.action, s.in); got.Code != 400 || !strings.Contains(got.Body.String(), "rule files, and is changed there") {
-			t.Errorf("%s: %d %q, want 400", s.action, got.Code, got.Body)
+		if got := w.do(t, "MEMBER", s.action, s.in); got.Code != 400 || !strings.Contains(got.Body.String(), told) {
+			t.Errorf("%s of an alarm of %s: %d %q, want 400", s.action, origin, got.Code, got.Body)
 		}
 	}
 	if got := w.do(t, "FOREIGN", "PutMetricAlarm", valid[0].in); got.Code != 200 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -253,6 +254,23 @@ func TestAnnouncedBodyTakesNoRoom(t *testing.T) {
 	if per := (after.TotalAlloc - before.TotalAlloc) / times; per > 128<<10 {
 		t.Errorf("%d bytes are taken for a body of five", per)
 	}
+}
+
+// A client that asks first (Expect: 100-continue) need not send what is refused.
+func TestBodyThatIsTooLargeIsNotAskedFor(t *testing.T) {
+	r := httptest.NewRequest("POST", "/v1/", unwanted{t})
+	r.ContentLength = maxBody + 1
+	_, err := readBody(httptest.NewRecorder(), r)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Status != 413 {
+		t.Errorf("readBody = %v, want 413", err)
+	}
+}
+
+type unwanted struct{ t *testing.T }
+
+func (u unwanted) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
 }
 
 func TestBodiesAreBounded(t *testing.T) {

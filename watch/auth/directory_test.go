@@ -267,6 +267,23 @@ func TestKeystoneAway(t *testing.T) {
 	}
 }
 
+// A key that is known is looked at again after the cache time; who comes then
+// waits for that a moment, and not for as long as Keystone takes.
+func TestKnownKeyWaitsAMoment(t *testing.T) {
+	try(t, true, func(x trial) {
+		x.wants("an ordinary user", memberKey, memberSecret, member, "")
+		x.set(func(k *keystone) { k.delay = 5 * time.Second })
+		time.Sleep(20 * time.Minute)
+		began := time.Now()
+		x.wants("an ordinary user, long after", memberKey, memberSecret, member, "")
+		if waited := time.Since(began); waited != knownWaits {
+			x.Errorf("waited %v, want %v", waited, knownWaits)
+		}
+		time.Sleep(time.Minute)
+		x.atOnce("an ordinary user who was looked at meanwhile", memberKey, memberSecret, member, "")
+	})
+}
+
 func TestStale(t *testing.T) {
 	try(t, true, func(x trial) {
 		x.set(func(k *keystone) { k.away = true })

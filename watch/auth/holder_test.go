@@ -40,6 +40,9 @@ func TestHolder(t *testing.T) {
 		if got != tt.want || code(err) != tt.code {
 			t.Errorf("%s: caller = %+v, %v, want %+v, code %q", name, got, err, tt.want, tt.code)
 		}
+		if name == "stack user of another domain" && !strings.Contains(err.Error(), "see stack_domain") {
+			t.Errorf("%s: %v, want a word about stack_domain", name, err)
+		}
 	}
 }
 

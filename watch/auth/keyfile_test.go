@@ -130,6 +130,12 @@ func TestKeyFileIsFollowed(t *testing.T) {
 		}
 		write(t, f.path, strings.ReplaceAll(keys, "of#", "in#")) // of the same size
 		secret("in#the;file")
+		was := f.find("file").Caller
+		write(t, f.path, "[file]\nsecret = in#the;file\nproject = another\nrole = reader\n")
+		secret("in#the;file")
+		if got, want := f.find("file").Caller, (watch.Caller{Access: "file", Project: "another", Role: watch.Reader}); got != want {
+			t.Errorf("with the same secret the key of %+v is of %+v, want %+v", was, got, want)
+		}
 		write(t, f.path, "[file]\nsecret = wrong\n")
 		secret("in#the;file")
 		if err := os.Remove(f.path); err != nil {
@@ -143,6 +149,23 @@ func TestKeyFileIsFollowed(t *testing.T) {
 			t.Errorf("a key that was taken out: %+v", k)
 		}
 	})
+}
+
+// Two writes within the grain of a file system's clock look the same from
+// outside: a file that new is read once more.
+func TestKeyFileThatChangesTwiceAtOnce(t *testing.T) {
+	f := keyFile(t, keys)
+	at := time.Now()
+	for _, text := range []string{keys, strings.ReplaceAll(keys, "of#", "in#")} {
+		write(t, f.path, text)
+		if err := os.Chtimes(f.path, at, at); err != nil {
+			t.Fatal(err)
+		}
+		f.follow()
+	}
+	if k := f.find("file"); string(k.Secret) != "in#the;file" {
+		t.Errorf("secret %s, want the one that was written last", string(k.Secret))
+	}
 }
 
 // What is read is whole keys or mistakes that name a line.

@@ -73,7 +73,7 @@ func (r *caseReader) toAlarm(n *yaml.Node, key string, p *push, stackSaid bool) 
 		return false
 	}
 	p.caller.Project = rule.Alarm.Project
-	if !stackSaid && rule.Alarm.Stack != watch.AnyStack {
+	if !stackSaid {
 		p.caller.Stack = rule.Alarm.Stack
 		p.caller.Access = "guest of " + p.caller.Stack
 	}

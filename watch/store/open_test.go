@@ -56,6 +56,20 @@ func TestFilesArePrivate(t *testing.T) {
 			t.Errorf("%s has mode %v, want 0600", f.Name(), info.Mode())
 		}
 	}
+	for _, suffix := range []string{"", windowSuffix} {
+		if err := os.Chmod(path+suffix, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opened(t, path)
+	for _, suffix := range []string{"", windowSuffix} {
+		if info, err := os.Stat(path + suffix); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s, which all could read, has mode %v, %v, once opened, want 0600", path+suffix, info.Mode(), err)
+		}
+	}
 	if len(files) < 6 { // the store, its log and index, the windows, the lock, the backup
 		t.Errorf("there are %v, want the log and the index of the store too", files)
 	}
@@ -188,6 +202,28 @@ func TestDamagedWindowsAreSetAside(t *testing.T) {
 	}
 	if err := s.Flush(t.Context(), []watch.Kept{{AlarmID: 1, Fed: now}}); err != nil {
 		t.Errorf("Flush to new windows = %v", err)
+	}
+}
+
+// Windows that another version of the program packed are not unpacked.
+func TestWindowsOfAnotherVersionAreSetAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s := opened(t, path)
+	a := put(t, s, "a")
+	if err := s.Flush(t.Context(), []watch.Kept{{AlarmID: a, Fed: now, Window: []byte{1}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.windows.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := loadAll(t, opened(t, path)); len(got) != 1 || got["a"].Kept.Window != nil {
+		t.Errorf("loaded %+v, want an alarm without a window", got)
+	}
+	if old, err := filepath.Glob(path + windowSuffix + ".old-*Z"); err != nil || len(old) != 1 {
+		t.Errorf("set aside are %v, %v, want the windows", old, err)
 	}
 }
 

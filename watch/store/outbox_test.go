@@ -374,8 +374,11 @@ func TestSuspensions(t *testing.T) {
 		t.Fatal(err)
 	}
 	f(now, a)
+	if b, err = s.Suspend(t.Context(), b, e); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Prune(t.Context(), a.Until.Add(1)); err != nil {
 		t.Fatal(err)
 	}
-	f(now)
+	f(now, b) // one without an end has none, however old it is
 }
