@@ -119,14 +119,14 @@ func (e *Engine) settle(a Alarm, now time.Time) {
 	en.limited(-1)
 	e.setOverdue(en, false)
 	e.alive(en, -1)
-	told, data := en.said()
+	reason, data := e.said(en, now)
 	e.set(en, a)
 	en.limited(1)
-	if en.number > 0 {
-		en.say(told, data)
-	}
 	if !fedAlike(&old, &a) {
 		en.clear()
+	}
+	if again, _ := e.said(en, now); again != reason {
+		en.told = &told{reason, data}
 	}
 	e.addRoute(en)
 	e.totals.count(en, 1)
@@ -263,11 +263,11 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 	b := Batch{At: wallOf(now)}
 	l := look{entry: en, change: e.transition(en, to, reason, data, now)}
 	if en.state != to {
-		e.collect(&l, now, &b)
+		e.collect([]look{l}, now, &b)
 	} else { // nothing to do, but it was asked
 		t := *l.change
 		t.Number = int(en.number)
-		b.Events = append(b.Events, stateUpdate(t))
+		b.Events = append(b.Events, t.Event())
 	}
 	en.pending = true
 	e.mu.Unlock()
@@ -279,6 +279,7 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 	}
 	if en.state != to {
 		e.apply(l, now)
+		e.logChanges(b.Transitions)
 	}
 	en.held = e.instant(now).plus(en.rule.evaluatedEach())
 	e.looks.set(en, min(en.next, en.held))

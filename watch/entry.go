@@ -35,7 +35,7 @@ type entry struct {
 	window        *window // of an alarm that is not on presence
 	cell          int64   // bucket in which it was last looked at for a sample
 	since         int64   // of the state, by the wall clock, in nanoseconds
-	told          *told   // of the transition into the state; nil: what the kind says of a presence alarm
+	told          *told   // of the transition into the state; nil: it was derived, or there was none
 	kind          *kind
 	project       *project
 	id            int64
@@ -173,22 +173,26 @@ func (en *entry) stackID() string {
 	return en.rest.stackID
 }
 
-// say remembers what a transition said, unless the kind says it.
-func (en *entry) say(reason string, data json.RawMessage) {
-	if en.told = nil; reason != en.kind.reason {
-		en.told = &told{reason, data}
-	}
-}
-
 // said is the reason and the data of the present state.
-func (en *entry) said() (string, json.RawMessage) {
+func (e *Engine) said(en *entry, now time.Time) (string, json.RawMessage) {
 	switch {
 	case en.told != nil:
 		return en.told.reason, en.told.data
 	case en.number == 0:
 		return notJudged, nil
+	case !en.rule.presence:
+		return "", nil
 	}
-	return en.kind.reason, en.kind.data
+	return en.derived(en.state, e.listened(en), now, e.instant(now))
+}
+
+// derived is what the definition of a presence alarm and its arrivals say of a
+// state.
+func (en *entry) derived(s State, h heartbeats, now time.Time, at instant) (string, json.RawMessage) {
+	if s == OK {
+		return en.kind.reason, en.kind.data
+	}
+	return en.rule.silentReason(h, s, now, at), en.kind.data
 }
 
 // notJudged is the reason of an alarm without a transition.

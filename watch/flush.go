@@ -114,13 +114,9 @@ func (e *Engine) flushPiece(ctx context.Context, piece []*entry, now time.Time) 
 	return e.Store.Flush(ctx, kept)
 }
 
-// kept is what the store keeps of an alarm.
+// kept is what a flush stores of an alarm.
 func (e *Engine) kept(en *entry, now time.Time) Kept {
-	k := Kept{AlarmID: en.id, State: en.state, Number: int(en.number)}
-	k.Reason, k.Data = en.said()
-	if en.number > 0 {
-		k.Since = time.Unix(0, en.since)
-	}
+	k := Kept{AlarmID: en.id}
 	p := packed{width: en.rule.width, usual: en.usual, instance: en.instance, window: en.window}
 	if en.beats.fed {
 		k.Fed = e.wall(en.beats.last, now)
@@ -137,7 +133,9 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 func (en *entry) restore(k Kept, now time.Time) error {
 	if k.State != "" {
 		en.state, en.number = k.State, int32(k.Number)
-		en.say(k.Reason, k.Data)
+		if k.Reason != "" {
+			en.told = &told{k.Reason, k.Data}
+		}
 	}
 	if !k.Since.IsZero() {
 		en.since = k.Since.UnixNano()

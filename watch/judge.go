@@ -10,10 +10,11 @@ import (
 
 // A verdict is what judging an alarm comes to.
 type verdict struct {
-	state  State
-	reason string          // empty where the state stays
-	data   json.RawMessage // likewise
-	next   time.Time       // when the answer can change without a sample; zero: never
+	state   State
+	reason  string          // empty where the state stays
+	data    json.RawMessage // likewise
+	derived bool            // see Transition
+	next    time.Time       // when the answer can change without a sample; zero: never
 }
 
 // A point is the datapoint of a period that had samples.

@@ -58,7 +58,11 @@ func (m *Memory) Record(_ context.Context, b Batch) error {
 	for _, t := range b.Transitions {
 		k := m.kept[t.AlarmID]
 		k.State, k.Number, k.Since, k.Reason, k.Data = t.To, t.Number, t.At, t.Reason, t.Data
+		if t.Derived {
+			k.Reason, k.Data = "", nil
+		}
 		m.kept[t.AlarmID] = k
+		m.add([]Event{t.Event()})
 	}
 	m.wanted = append(m.wanted, b.Wanted...)
 	m.add(b.Events)

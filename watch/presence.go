@@ -103,7 +103,7 @@ func (r *rule) silentReason(h heartbeats, state State, now time.Time, at instant
 // windows, and who fell silent must not become somebody never heard of. Zero:
 // its state does not tell.
 func (r *rule) fedBefore(k Kept) time.Time {
-	switch judged := bytes.Contains(k.Data, []byte(silenceKey)); {
+	switch judged := k.Number > 0 && k.Reason == "" || bytes.Contains(k.Data, []byte(silenceKey)); {
 	case judged && k.State == OK:
 		return k.Since
 	case judged && k.State == Firing && r.start == 0:

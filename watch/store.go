@@ -40,7 +40,7 @@ type Batch struct {
 	At          time.Time
 	Transitions []Transition // at most one of an alarm
 	Wanted      []Wanted     // in order, per alarm
-	Events      []Event      // one StateUpdate a transition among them
+	Events      []Event      // of the history, beside those of the transitions
 }
 
 // Empty says whether there is nothing to store.
@@ -54,8 +54,8 @@ type Kept struct {
 	State   State           // empty: NoData
 	Number  int             // of the last transition; 0: none yet
 	Since   time.Time       // of that transition
-	Reason  string          // of that transition
-	Data    json.RawMessage // of that transition
+	Reason  string          // of that transition; empty: it was Derived
+	Data    json.RawMessage // likewise
 	Fed     time.Time       // last arrival of a sample; zero: none yet
 	Window  []byte          // packed buckets: see Window
 }

@@ -39,6 +39,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 	var res TickResult
 	res.Late = e.hear(now)
 	looks := e.judgeDue(now, &res)
+	e.collect(looks, now, &res.Batch)
 	told := e.told
 	e.told = nil
 	res.Batch.At = wallOf(now)
@@ -60,6 +61,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 	for _, l := range looks {
 		e.apply(l, now)
 	}
+	e.logChanges(res.Batch.Transitions)
 	return res, nil
 }
 
@@ -118,7 +120,6 @@ func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
 		}
 		res.Looked++
 		if l, changed := e.judge(en, now); changed {
-			e.collect(&l, now, &res.Batch)
 			en.pending = true
 			looks = append(looks, l)
 		}
@@ -138,6 +139,7 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 	e.looks.set(en, min(next, e.repeatAt(en, now)))
 	if v.state != en.state {
 		l.change = e.transition(en, v.state, v.reason, v.data, now)
+		l.change.Derived = v.derived
 		return l, true
 	}
 	l.repeat = en.repeatDue(now)
@@ -165,10 +167,8 @@ func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instan
 	}
 	v := verdict{state: state}
 	if state != en.state {
-		v.reason, v.data = en.kind.reason, en.kind.data
-		if state != OK {
-			v.reason = en.rule.silentReason(h, state, now, at)
-		}
+		v.reason, v.data = en.derived(state, h, now, at)
+		v.derived = state == OK || en.rule.need <= 1 // of more, some may arrive that are not enough
 	}
 	return v, next
 }
@@ -180,47 +180,56 @@ func (e *Engine) transition(en *entry, to State, reason string, data json.RawMes
 	}
 }
 
-// collect puts a look's change, its history and its actions into a batch.
-func (e *Engine) collect(l *look, now time.Time, b *Batch) {
-	t := l.change
-	if t == nil {
-		b.Wanted = append(b.Wanted, l.entry.wants(l.entry.current(), l.repeat)...)
-		return
+// collect adds what looks come to to a batch: changes with their actions, and
+// repeats. In a storm they are thousands, so there is room for all at once.
+func (e *Engine) collect(looks []look, now time.Time, b *Batch) {
+	b.Transitions = make([]Transition, 0, len(looks))
+	b.Wanted = make([]Wanted, 0, len(looks))
+	for i := range looks {
+		l := &looks[i]
+		if l.change == nil {
+			b.Wanted = l.entry.wants(b.Wanted, e.current(l.entry, now), l.repeat)
+			continue
+		}
+		t := *l.change
+		b.Transitions = append(b.Transitions, t)
+		wanted := l.entry.wanted(t.To)
+		if len(wanted) > 0 && !l.entry.kind.alarm.ActionsEnabled {
+			b.Events = append(b.Events, Event{At: t.At, Kind: Gate, Project: t.Project, Alarm: t.Alarm,
+				Summary: fmt.Sprintf("%d actions of %s not taken: ActionsEnabled is false", len(wanted), t.To)})
+			continue
+		}
+		b.Wanted = l.entry.wants(b.Wanted, t, 0)
 	}
-	b.Transitions = append(b.Transitions, *t)
-	b.Events = append(b.Events, stateUpdate(*t))
-	wanted := l.entry.wants(*t, 0)
-	if len(wanted) > 0 && !l.entry.kind.alarm.ActionsEnabled {
-		b.Events = append(b.Events, Event{At: t.At, Kind: Gate, Project: t.Project, Alarm: t.Alarm,
-			Summary: fmt.Sprintf("%d actions of %s not taken: ActionsEnabled is false", len(wanted), t.To)})
-		return
-	}
-	b.Wanted = append(b.Wanted, wanted...)
 }
 
 // current is the transition into the present state.
-func (en *entry) current() Transition {
-	reason, data := en.said()
+func (e *Engine) current(en *entry, now time.Time) Transition {
+	reason, data := e.said(en, now)
 	return Transition{
 		AlarmID: en.id, Project: en.project.id, Alarm: en.name, Revision: int(en.revision),
 		Number: int(en.number), From: en.state, To: en.state, At: time.Unix(0, en.since), Reason: reason, Data: data,
 	}
 }
 
-// wants lists the actions of a transition, or the messages among them that are
-// repeated.
-func (en *entry) wants(t Transition, repeat int) []Wanted {
-	var wanted []Wanted
+// wants adds the actions of a transition to a list, or the messages among them
+// that are repeated.
+func (en *entry) wants(list []Wanted, t Transition, repeat int) []Wanted {
+	actions := en.wanted(t.To)
+	if len(actions) == 0 {
+		return list
+	}
 	a := en.alarm()
-	for i, action := range en.wanted(t.To) {
+	t.Derived = false // an action outlives what it was derived from
+	for i, action := range actions {
 		if repeat == 0 || IsMessage(action) {
-			wanted = append(wanted, Wanted{
+			list = append(list, Wanted{
 				Transition: t, Index: i, Repeat: repeat, Action: action,
 				Origin: a.Origin, Stack: cmp.Or(a.Stack, a.StackID), Target: a.Target, Span: a.Period * time.Duration(a.Periods),
 			})
 		}
 	}
-	return wanted
+	return list
 }
 
 // IsMessage says whether an action only tells, and touches no machine: a
@@ -243,17 +252,37 @@ func (e *Engine) apply(l look, now time.Time) {
 		return
 	}
 	t := l.change
-	e.Log.Info("state changed", "alarm", t.Alarm, "project", t.Project, "from", t.From, "to", t.To, "reason", t.Reason)
 	e.totals.count(en, -1)
 	en.enter(*t)
 	e.totals.count(en, 1)
 	e.looks.set(en, min(en.next, e.repeatAt(en, now)))
 }
 
+// mostLogged is how many changes of a tick have a line each: of a storm there
+// is one, and the history.
+const mostLogged = 100
+
+func (e *Engine) logChanges(transitions []Transition) {
+	if len(transitions) > mostLogged {
+		to := map[State]int{}
+		for i := range transitions {
+			to[transitions[i].To]++
+		}
+		e.Log.Warn("many states changed at once: the history has each", "ALARM", to[Firing], "OK", to[OK], "INSUFFICIENT_DATA", to[NoData])
+		return
+	}
+	for i := range transitions {
+		t := &transitions[i]
+		e.Log.Info("state changed", "alarm", t.Alarm, "project", t.Project, "from", t.From, "to", t.To, "reason", t.Reason)
+	}
+}
+
 // enter makes a transition the present state.
 func (en *entry) enter(t Transition) {
 	en.state, en.number, en.since, en.repeated = t.To, int32(t.Number), t.At.UnixNano(), 0
-	en.say(t.Reason, t.Data)
+	if en.told = nil; !t.Derived {
+		en.told = &told{t.Reason, t.Data}
+	}
 }
 
 // repeats says whether messages are repeated in the present state.
@@ -317,29 +346,3 @@ func (e *Engine) again(en *entry) {
 		e.dirty = append(e.dirty, en)
 	}
 }
-
-// stateUpdate is the history item of a transition.
-func stateUpdate(t Transition) Event {
-	type side struct {
-		State  State           `json:"stateValue"`
-		Reason string          `json:"stateReason,omitempty"`
-		Data   json.RawMessage `json:"stateReasonData,omitempty"`
-	}
-	said := struct {
-		Version    string `json:"version"`
-		Old        side   `json:"oldState"`
-		New        side   `json:"newState"`
-		Transition int    `json:"transition"`
-		Revision   int    `json:"revision"`
-	}{"1.0", side{State: t.From}, side{t.To, t.Reason, t.Data}, t.Number, t.Revision}
-	data, err := json.Marshal(said)
-	if err != nil || len(data) > mostHistory { // data that SetAlarmState gave
-		said.New.Data = nil
-		data, _ = json.Marshal(said)
-	}
-	return Event{At: t.At, Kind: StateUpdate, Project: t.Project, Alarm: t.Alarm,
-		Summary: fmt.Sprintf("Alarm updated from %s to %s", t.From, t.To), Data: data}
-}
-
-// mostHistory bounds HistoryData, as CloudWatch does.
-const mostHistory = 4_095

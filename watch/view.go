@@ -130,7 +130,7 @@ func (e *Engine) view(en *entry, now time.Time) View {
 		Alarm: en.alarm(), State: en.state, Number: int(en.number), Since: timeOf(en.created),
 		LeftOut: en.leftOut, Overdue: en.overdue, Instance: en.instance, NextLook: e.wall(en.next, now),
 	}
-	v.Reason, v.Data = en.said()
+	v.Reason, v.Data = e.said(en, now)
 	if en.number > 0 {
 		v.Since = time.Unix(0, en.since)
 	}

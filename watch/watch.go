@@ -94,6 +94,7 @@ type Transition struct {
 	At       time.Time
 	Reason   string          // at most 1,023 characters, for people
 	Data     json.RawMessage // StateReasonData of CloudWatch
+	Derived  bool            // Reason and Data follow from the definition and the last arrival: a store may leave them out of the state
 }
 
 // A Wanted is an action that a transition, or a repeat in its state, asks for.

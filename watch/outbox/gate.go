@@ -20,6 +20,9 @@ type Reply struct {
 	Shared  bool // of a hold: the cause is not the row's own, but of any number of rows
 }
 
+// reason is the cause and its numbers.
+func (r Reply) reason() string { return strings.TrimSuffix(r.Cause+": "+r.Detail, ": ") }
+
 // A Passage is whether a gate lets a row go.
 type Passage int
 
@@ -295,7 +298,7 @@ func (o *Outbox) answered(now time.Time, r Row, a Reply) []Change {
 		c.Row.Status, c.Row.Gate, c.Row.Next, c.Row.Claim, c.Row.Lease = Held, a.Gate, a.Until, "", time.Time{}
 		return []Change{c}
 	}
-	reason := strings.TrimSuffix(a.Cause+": "+a.Detail, ": ")
+	reason := a.reason()
 	holdFor := o.settings.Load().Gates.HoldFor
 	changed := r.Gate != a.Gate || !strings.HasPrefix(r.Why, a.Cause) || a.Verdict == Refuse
 	c.Row.Claim, c.Row.Lease = "", time.Time{}

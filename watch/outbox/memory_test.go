@@ -18,13 +18,14 @@ import (
 type memory struct {
 	*watch.Memory // alarms, states and the history
 
-	mu        sync.Mutex
-	rows      map[string]*Row
-	keys      []string        // of rows: their ids are the places in it, from 1
-	open      map[string]*Row // those that have not ended
-	suspended []Suspension
-	ids       int64
-	fail      func() error // of a write that is asked for now; nil: none fails
+	mu         sync.Mutex
+	rows       map[string]*Row
+	keys       []string        // of rows: their ids are the places in it, from 1
+	open       map[string]*Row // those that have not ended
+	suspended  []Suspension
+	ids        int64
+	standstill *Standstill
+	fail       func() error // of a write that is asked for now; nil: none fails
 }
 
 func newMemory() *memory {
@@ -75,7 +76,7 @@ func (m *memory) Record(ctx context.Context, b watch.Batch) error {
 	}
 	for _, w := range b.Wanted {
 		if r := RowOf(w, b.At); m.rows[r.Key] == nil {
-			m.set(r)
+			m.set(m.standstill.Hold(r))
 		}
 	}
 	return m.Memory.Record(ctx, b)
@@ -231,6 +232,12 @@ func (m *memory) Held(_ context.Context, gate, project string) (held int, err er
 		}
 	}
 	return held, nil
+}
+
+func (m *memory) Standstill(s *Standstill) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.standstill = s
 }
 
 func (m *memory) Rows(_ context.Context, q RowQuery) ([]Row, error) {

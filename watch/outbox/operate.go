@@ -30,6 +30,7 @@ func (o *Outbox) ResumeStorm(ctx context.Context, domain, owner string) (bool, e
 	if err := o.record(ctx, []watch.Event{*stormEvent(domain, now, owner+" lets actions go in the storm of "+domainName(domain))}); err != nil {
 		return true, err
 	}
+	o.Store.Standstill(nil)
 	err := o.Store.Rouse(ctx, stormGate, now)
 	o.Wake()
 	return true, err

@@ -76,8 +76,8 @@ func TestExplain(t *testing.T) {
 		if want := []Status{Looked, Acting, Acted, Verifying, Done}; !slices.Equal(steps, want) {
 			t.Errorf("steps %q, want %q", steps, want)
 		}
-		numbers := "10 of 10 guests of project p1 overdue since "
-		if !strings.HasPrefix(x.Actions[0].Why, "storm in project p1: "+numbers) {
+		numbers := "10 of 10 guests of all projects overdue since "
+		if !strings.HasPrefix(x.Actions[0].Why, "storm in all projects: "+numbers) {
 			t.Errorf("held for %q, want the storm and its numbers", x.Actions[0].Why)
 		}
 		if len(x.Gates) < 2 || !strings.HasPrefix(x.Gates[0].Summary+x.Gates[1].Summary, "storm: nothing rough is done: ") {
@@ -86,7 +86,7 @@ func TestExplain(t *testing.T) {
 		if len(x.Storms) != 2 || x.Storms[0].Domain != "all" || x.Storms[1].Domain != "p1" {
 			t.Errorf("storms %+v", x.Storms)
 		}
-		if want := "cfnwatch:exec:restart is held by g3 (storm in project p1: "; !strings.HasPrefix(x.Next, want) {
+		if want := "cfnwatch:exec:restart is held by g3 (storm in all projects: "; !strings.HasPrefix(x.Next, want) {
 			t.Errorf("next %q, want %q", x.Next, want)
 		}
 		y, err := c.outbox.ExplainTarget(t.Context(), "alarm/p1/p1-0000")

@@ -198,11 +198,12 @@ func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, e
 	if err := errors.Join(o.countOut(ctx, now), o.watchStorms(ctx, now), o.watchHearing(ctx, now)); err != nil {
 		return false, err
 	}
-	rows, err := o.Store.Due(ctx, now, page)
+	look, err := o.lookout(ctx, now)
 	if err != nil {
 		return false, err
 	}
-	look, err := o.lookout(ctx, now)
+	o.Store.Standstill(look.standstill())
+	rows, err := o.Store.Due(ctx, now, page)
 	if err != nil {
 		return false, err
 	}

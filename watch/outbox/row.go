@@ -90,7 +90,9 @@ func RowOf(w watch.Wanted, at time.Time) Row {
 	n, err := ParseName(w.Action)
 	// What cannot be parsed is refused when its turn comes: as a message it
 	// would wait behind others.
-	r.Rough = err != nil || n.Rough()
+	if r.Rough = err != nil || n.Rough(); r.Rough {
+		r.Data = nil // it is for whoever is told
+	}
 	episode := fmt.Sprintf("%d.%d.%d", w.AlarmID, w.Revision, w.Number)
 	if !r.Rough {
 		r.Key = fmt.Sprintf("%s.%d.%d", episode, w.Index, w.Repeat)

@@ -44,6 +44,10 @@ type Store interface {
 	// Held counts the rows that a gate holds; in a project, if that is set.
 	Held(ctx context.Context, gate, project string) (int, error)
 
+	// Standstill has rough rows that come with Record begin as held, until it is
+	// called with nil. What Record writes after it returns is as it says.
+	Standstill(*Standstill)
+
 	// Rows returns rows by their birth, the newest first.
 	Rows(ctx context.Context, q RowQuery) ([]Row, error)
 
@@ -68,6 +72,20 @@ type Change struct {
 	New    bool   // the row is not there yet; if it is since another New, nothing is written
 	Hold   bool   // a gate holds the row, and Next, Gate, Why and Since are all that is new of it; if another has claimed it, it is left alone
 	Events []watch.Event
+}
+
+// A Standstill is what a gate says to all rough rows that will be wanted.
+type Standstill struct {
+	Gate, Why string
+	Next      time.Time // when they are asked about again
+}
+
+// Hold is a new row as it begins; s may be nil.
+func (s *Standstill) Hold(r Row) Row {
+	if s != nil && r.Rough {
+		r.Status, r.Gate, r.Why, r.Since, r.Next = Held, s.Gate, s.Why, r.Born, s.Next
+	}
+	return r
 }
 
 // A TallyQuery says which rough actions count: all, or those of what is set.

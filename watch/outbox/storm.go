@@ -133,6 +133,7 @@ func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
 		return err
 	}
 	if over {
+		o.Store.Standstill(nil) // before: what is wanted after it is asked about
 		if err := o.Store.Rouse(ctx, stormGate, now); err != nil {
 			return err
 		}
@@ -243,13 +244,30 @@ func (l *lookout) domain(name string) storm {
 	return st
 }
 
+// heldIn is what g3 says while the storm of a domain goes on.
+func (l *lookout) heldIn(domain string, st storm) Reply {
+	return Reply{Gate: stormGate, Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.Gates), Until: l.now.Add(stormRecheck)}
+}
+
+// standstill has what is wanted while a storm of all projects goes on held from
+// the first: a million rows are not read one by one to be told the same. Where
+// another gate may have more to say, each is asked.
+func (l *lookout) standstill() *Standstill {
+	st, going := l.o.storms.under()[watch.AllProjects]
+	if !going || st.waived || l.DryRun || len(l.suspended) > 0 || l.now.Sub(l.o.Engine.Listening()) < justDeaf {
+		return nil
+	}
+	r := l.heldIn(watch.AllProjects, st)
+	return &Standstill{Gate: r.Gate, Why: r.reason(), Next: r.Until}
+}
+
 // storm is g3. When a storm is over each guest that is silent still gets the
 // whole of its silence once more.
 func (l *lookout) storm(c candidate) Reply {
 	if c.Trial {
 		return Reply{}
 	}
-	domains := []string{c.Project, watch.AllProjects}
+	domains := []string{watch.AllProjects, c.Project}
 	for _, domain := range domains {
 		l.domain(domain) // each, so that an operator is told of both
 	}
@@ -259,7 +277,7 @@ func (l *lookout) storm(c candidate) Reply {
 		case st.since.IsZero() || st.waived:
 			continue
 		case st.ended.IsZero():
-			return Reply{Gate: stormGate, Verdict: Hold, Cause: "storm in " + domainName(domain), Detail: count(domain, st.census, l.Gates), Until: l.now.Add(stormRecheck)}
+			return l.heldIn(domain, st)
 		case c.ofSilence():
 			if until := st.ended.Add(c.view.Silence()); l.now.Before(until) {
 				return Reply{Gate: stormGate, Verdict: Hold, Until: until,

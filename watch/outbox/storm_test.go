@@ -43,7 +43,7 @@ func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
 		c.wantStates("cut off", map[watch.State]int{watch.Firing: 1000})
 		c.wantHistory(watch.EventQuery{Kinds: []watch.EventKind{watch.Gate}, Project: "p1"}, "storm: nothing rough is done: ")
 		x := c.explained("p1-0999")
-		if a := x.Actions[0]; a.Status != Held || a.Gate != "g3" || !strings.HasPrefix(a.Why, "storm in project p1: 1000 of 1000 guests of project p1 overdue since ") {
+		if a := x.Actions[0]; a.Status != Held || a.Gate != "g3" || !strings.HasPrefix(a.Why, "storm in all projects: 1000 of 1000 guests of all projects overdue since ") {
 			t.Errorf("action %+v, want it held by the storm, with its numbers", a)
 		}
 		if lines := c.history(watch.EventQuery{Alarm: "p1-0999", Kinds: []watch.EventKind{watch.Gate}}); len(lines) != 0 {
@@ -59,7 +59,7 @@ func TestThousandGuestsSilentAtOnceAreNotRestarted(t *testing.T) {
 		c.wantHistory(watch.EventQuery{Project: "p1", Kinds: []watch.EventKind{watch.Gate}}, "storm is over: ")
 		c.wantHistory(watch.EventQuery{Alarm: "p1-0999"}, "cfnwatch:exec:restart: refused: g7: the alarm is no longer in that ALARM")
 		x = c.explained("p1-0999")
-		if s := x.Actions[0].Steps; len(s) != 2 || s[0].Status != Held || !strings.HasPrefix(s[0].Text, "g3: storm in project p1") || s[1].Status != Refused {
+		if s := x.Actions[0].Steps; len(s) != 2 || s[0].Status != Held || !strings.HasPrefix(s[0].Text, "g3: storm in all projects") || s[1].Status != Refused {
 			t.Errorf("steps %+v, want that the storm held it, and the refusal", s)
 		}
 		var gates []string

@@ -52,8 +52,6 @@ func tick(n, number int, action string) watch.Batch {
 			Number: number, From: watch.OK, To: watch.Firing, At: now, Reason: "Nothing arrived for 2m15s: 1 datapoint was less than the threshold (1).",
 			Data: json.RawMessage(`{"version":"1.0","threshold":1}`)}
 		b.Transitions = append(b.Transitions, tr)
-		b.Events = append(b.Events, watch.Event{At: now, Kind: watch.StateUpdate, Project: "p1", Alarm: tr.Alarm, Summary: "Alarm updated from OK to ALARM",
-			Data: json.RawMessage(`{"version":"1.0","oldState":{"stateValue":"OK"},"newState":{"stateValue":"ALARM","stateReason":"Nothing arrived for 2m15s: 1 datapoint was less than the threshold (1)."}}`)})
 		if action != "" {
 			b.Wanted = append(b.Wanted, watch.Wanted{Transition: tr, Action: action, Origin: watch.FromRules, Stack: "web", Span: time.Minute})
 		}

@@ -2,8 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"hash/crc32"
+	"hash/fnv"
 	"strconv"
 	"strings"
 	"time"
@@ -18,17 +19,59 @@ const (
 	pruneStep = 1000
 )
 
+const newEvents = "INSERT OR FAIL INTO event (at, project, alarm, home, place, data, kind, target, row_key, summary) VALUES "
+
 func (t *tx) putEvents(events []watch.Event) error {
-	return t.execAll("INSERT OR FAIL INTO event (at, kind, project, alarm, place, target, row_key, summary, data) VALUES ", len(events), func(i int) ([]any, error) {
+	return t.execAll(many{newEvents, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ""}, len(events), func(i int) []any {
 		e := &events[i]
-		return []any{nanos(e.At), string(e.Kind), e.Project, e.Alarm, place(e.Project, e.Alarm), e.Target, e.Key, e.Summary, string(e.Data)}, nil
-	}, "")
+		home, place := places(e.Project, e.Alarm)
+		return []any{nanos(e.At), e.Project, e.Alarm, home, place, string(e.Data), string(e.Kind), e.Target, e.Key, e.Summary}
+	})
 }
 
-// place is the share of the history that an alarm's is in; see the schema.
-func place(project, alarm string) int64 {
-	h := crc32.ChecksumIEEE([]byte(project + "/" + alarm))
-	return int64(h % 512)
+// putTransitions adds the entries of transitions to the history, as short as
+// they can be: in a storm they are a million.
+func (t *tx) putTransitions(transitions []watch.Transition) error {
+	return t.execAll(many{newEvents, "(?, ?, ?, ?, ?, ?, 'StateUpdate', '', '', '')", ""}, len(transitions), func(i int) []any {
+		tr := &transitions[i]
+		home, place := places(tr.Project, tr.Alarm)
+		return []any{nanos(tr.At), tr.Project, tr.Alarm, home, place, shortOf(tr)}
+	})
+}
+
+// unit parts what a transition said: JSON cannot hold it.
+const unit = "\x1f"
+
+// shortOf is what there is of a transition beside its alarm and its time.
+func shortOf(t *watch.Transition) string {
+	return strconv.Itoa(t.Revision) + unit + strconv.Itoa(t.Number) + unit + string(t.From) + unit + string(t.To) + unit + string(t.Data) + unit + t.Reason
+}
+
+// lengthen makes the entry of a transition what watch says of it.
+func lengthen(e watch.Event) watch.Event {
+	p := strings.SplitN(string(e.Data), unit, 6)
+	if e.Kind != watch.StateUpdate || len(p) < 6 {
+		return e
+	}
+	t := watch.Transition{Project: e.Project, Alarm: e.Alarm, At: e.At, From: watch.State(p[2]), To: watch.State(p[3]), Reason: p[5]}
+	t.Revision, _ = strconv.Atoi(p[0])
+	t.Number, _ = strconv.Atoi(p[1])
+	if p[4] != "" {
+		t.Data = json.RawMessage(p[4])
+	}
+	whole := t.Event()
+	whole.ID = e.ID
+	return whole
+}
+
+// places are where the history has what is of a project, and the share that an
+// alarm's is in; see the schema.
+func places(project, alarm string) (home, place int64) {
+	h := fnv.New32a()
+	h.Write([]byte(project))
+	home = int64(h.Sum32())
+	h.Write([]byte(alarm))
+	return home, int64(h.Sum32() % 512)
 }
 
 // PutEvents adds entries to the history, durably.
@@ -55,8 +98,8 @@ func (s *Store) Events(ctx context.Context, q watch.EventQuery) (events []watch.
 }
 
 func readEvent(r *row) watch.Event {
-	return watch.Event{ID: r.number(), At: r.time(), Kind: watch.EventKind(r.text()), Project: r.text(), Alarm: r.text(),
-		Target: r.text(), Key: r.text(), Summary: r.text(), Data: r.raw()}
+	return lengthen(watch.Event{ID: r.number(), At: r.time(), Kind: watch.EventKind(r.text()), Project: r.text(), Alarm: r.text(),
+		Target: r.text(), Key: r.text(), Summary: r.text(), Data: r.raw()})
 }
 
 // eventQuery makes the statement of a query. It asks for one entry more than
@@ -65,8 +108,11 @@ func eventQuery(q watch.EventQuery) (string, []any, error) {
 	var which conditions
 	which.equal("project", q.Project)
 	which.equal("alarm", q.Alarm)
-	if q.Project != "" && q.Alarm != "" {
-		which.and("place = ?", place(q.Project, q.Alarm))
+	switch home, place := places(q.Project, q.Alarm); {
+	case q.Project != "" && q.Alarm != "":
+		which.and("place = ?", place)
+	case q.Project != "":
+		which.and("home = ?", home)
 	}
 	for column, value := range map[string]string{"target": q.Target, "row_key": q.Key} {
 		if value != "" {

@@ -495,7 +495,7 @@ func checkUpgraded(t *testing.T, s *Store) {
 	w := watch.Wanted{Transition: watch.Transition{AlarmID: 7, Project: "p1", Alarm: a.Name, Revision: 1, Number: 3, From: watch.OK, To: watch.Firing, At: now, Reason: k.Reason, Data: k.Data},
 		Index: 0, Action: "cfnwatch:restart:self", Origin: watch.FromRules, Stack: "web", Target: "srv-1", Span: a.Period}
 	r := outbox.RowOf(w, now)
-	r.ID = 1
+	r.ID, r.Data = 1, k.Data // rows had it then
 	r.Status, r.Gate, r.Why, r.Since, r.Steps = outbox.Held, "g3", "12 of 40 overdue", now, []outbox.Step{{At: now, Status: outbox.Held, Text: "storm"}}
 	rows, err := s.Rows(t.Context(), outbox.RowQuery{})
 	f("rows", rows, err, []outbox.Row{r})

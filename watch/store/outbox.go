@@ -53,8 +53,11 @@ const (
 
 	rowColumns = "id, " + asked + ", status, next, claim, lease, began, gate, why, since, forgiven, notes"
 
-	newRows     = "INSERT OR FAIL INTO outbox (" + asked + ", status, stage, next, claim, lease, began, gate, why, since, forgiven, notes, made) VALUES "
-	unlessThere = " ON CONFLICT (row_key) WHERE made DO NOTHING"
+	// Nobody has worked on what a transition wants.
+	wantedRows  = "INSERT OR FAIL INTO outbox (" + asked + ", stage, claim, lease, began, forgiven, notes, made, status, next, gate, why, since) VALUES "
+	wantedRow   = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, '', 0, 0, 0, '', 0, ?, ?, ?, ?, ?)"
+	newRow      = "INSERT OR FAIL INTO outbox (" + asked + ", status, next, gate, why, since, stage, claim, lease, began, forgiven, notes, made) VALUES (?"
+	unlessThere = ") ON CONFLICT (row_key) WHERE made DO NOTHING"
 
 	setRow = `UPDATE outbox SET status = ?, stage = ?, next = ?, claim = ?, lease = ?, began = ?, gate = ?, why = ?, since = ?, forgiven = ?, notes = ?
 		WHERE id = ? AND claim = ?`
@@ -83,20 +86,21 @@ func readRow(r *row) (o outbox.Row) {
 	return o
 }
 
-func rowValues(r *outbox.Row, made bool) ([]any, error) {
-	notes, err := notesOf(r)
+// wantedValues are those of a row in the order of asked, and of what a gate says.
+func wantedValues(r *outbox.Row) []any {
 	return []any{r.Key, r.Rough, r.Object, r.AlarmID, r.Project, r.Alarm, r.Revision, r.Number, string(r.From), string(r.To), nanos(r.At), r.Reason, string(r.Data),
 		r.Index, r.Repeat, r.Action, string(r.Origin), r.Stack, r.Target, r.Span.Nanoseconds(), nanos(r.Born),
-		string(r.Status), stageOf(r.Status), nanos(r.Next), r.Claim, nanos(r.Lease), nanos(r.Began), r.Gate, r.Why, nanos(r.Since), r.Forgiven, notes, made}, err
+		string(r.Status), nanos(r.Next), r.Gate, r.Why, nanos(r.Since)}
 }
 
 // putRow writes a row that is not there yet.
 func (t *tx) putRow(r outbox.Row) (written bool, err error) {
-	values, err := rowValues(&r, true)
+	notes, err := notesOf(&r)
 	if err != nil {
 		return false, err
 	}
-	n, err := t.exec(newRows+"(?"+strings.Repeat(", ?", len(values)-1)+")"+unlessThere, values...)
+	values := append(wantedValues(&r), stageOf(r.Status), r.Claim, nanos(r.Lease), nanos(r.Began), r.Forgiven, notes, true)
+	n, err := t.exec(newRow+strings.Repeat(", ?", len(values)-1)+unlessThere, values...)
 	return n > 0, err
 }
 
@@ -181,11 +185,14 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 // hold writes of rows that a gate holds nothing but that: in a storm they are a
 // million.
 func (t *tx) hold(rows []*outbox.Row) error {
-	return t.execAll(holdRows, len(rows), func(i int) ([]any, error) {
+	return t.execAll(many{holdRows, "(?, ?, ?, ?, ?)", ifFree}, len(rows), func(i int) []any {
 		r := rows[i]
-		return []any{r.ID, nanos(r.Next), r.Gate, r.Why, nanos(r.Since)}, nil
-	}, ifFree)
+		return []any{r.ID, nanos(r.Next), r.Gate, r.Why, nanos(r.Since)}
+	})
 }
+
+// Standstill implements outbox.Store.
+func (s *Store) Standstill(p *outbox.Standstill) { s.standstill.Store(p) }
 
 func (t *tx) change(c *outbox.Change) (written bool, err error) {
 	switch {

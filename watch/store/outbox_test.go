@@ -70,7 +70,7 @@ func wantDue(t *testing.T, s *Store, why string, at time.Time, want ...outbox.Ro
 func TestRowsKeepEveryField(t *testing.T) {
 	s := fresh(t)
 	r := filled[outbox.Row](t)
-	r.ID = 1
+	r.ID, r.Derived = 1, false // which is for states
 	add(t, s, r)
 	f := func(want ...outbox.Row) {
 		t.Helper()

@@ -15,11 +15,15 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 		if err := t.setStates(b.Transitions); err != nil {
 			return err
 		}
-		err := t.execAll(newRows, len(b.Wanted), func(i int) ([]any, error) {
-			r := outbox.RowOf(b.Wanted[i], b.At)
-			return rowValues(&r, false)
-		}, "")
+		standstill := s.standstill.Load() // in the transaction: whoever ends one rouses in a later one
+		err := t.execAll(many{wantedRows, wantedRow, ""}, len(b.Wanted), func(i int) []any {
+			r := standstill.Hold(outbox.RowOf(b.Wanted[i], b.At))
+			return wantedValues(&r)
+		})
 		if err != nil {
+			return err
+		}
+		if err := t.putTransitions(b.Transitions); err != nil {
 			return err
 		}
 		return t.putEvents(b.Events)
@@ -28,9 +32,13 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 }
 
 func (t *tx) setStates(transitions []watch.Transition) error {
-	return t.execAll(`UPDATE OR FAIL state SET (state, number, since, reason, data) = (column2, column3, column4, column5, column6) FROM (VALUES `,
-		len(transitions), func(i int) ([]any, error) {
-			tr := &transitions[i]
-			return []any{tr.AlarmID, string(tr.To), tr.Number, nanos(tr.At), tr.Reason, string(tr.Data)}, nil
-		}, ") WHERE alarm_id = column1")
+	return t.execAll(many{"UPDATE OR FAIL state SET (state, number, since, reason, data) = (column2, column3, column4, column5, column6) FROM (VALUES ",
+		"(?, ?, ?, ?, ?, ?)", ") WHERE alarm_id = column1"}, len(transitions), func(i int) []any {
+		tr := &transitions[i]
+		v := []any{tr.AlarmID, string(tr.To), tr.Number, nanos(tr.At), tr.Reason, string(tr.Data)}
+		if tr.Derived {
+			v[4], v[5] = "", ""
+		}
+		return v
+	})
 }

@@ -119,25 +119,22 @@ func (t *tx) exec(query string, args ...any) (changed int64, err error) {
 // that of its statement.
 const rowsAtOnce = 50
 
-// execAll runs a statement for n rows, some at a time: head, then the values
-// of rows in parentheses, then tail.
-func (t *tx) execAll(head string, n int, values func(i int) ([]any, error), tail string) error {
+// many is a statement for many rows: head, then each row's values, then tail.
+type many struct{ head, row, tail string }
+
+// execAll runs a statement for n rows, some at a time.
+func (t *tx) execAll(q many, n int, values func(i int) []any) error {
 	var args []any
 	var query string
 	for from, rows := 0, 0; from < n; from += rowsAtOnce {
 		to := min(from+rowsAtOnce, n)
 		args = args[:0]
 		for i := from; i < to; i++ {
-			v, err := values(i)
-			if err != nil {
-				return err
-			}
-			args = append(args, v...)
+			args = append(args, values(i)...)
 		}
 		if rows != to-from {
 			rows = to - from
-			marks := "(?" + strings.Repeat(", ?", len(args)/rows-1) + ")"
-			query = head + marks + strings.Repeat(", "+marks, rows-1) + tail
+			query = q.head + q.row + strings.Repeat(", "+q.row, rows-1) + q.tail
 		}
 		if _, err := t.exec(query, args...); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -39,6 +40,8 @@ type Store struct {
 	writer  *sql.DB // of one connection: writers wait for each other
 	readers *sql.DB // read beside the writer
 	windows *sql.DB // the second file, of one connection
+
+	standstill atomic.Pointer[outbox.Standstill] // nil: there is none
 }
 
 // Close closes the store and lets another process open it.

@@ -179,7 +179,7 @@ func TestRecord(t *testing.T) {
 	gone := tr
 	gone.AlarmID = 99
 	w := watch.Wanted{Transition: tr, Action: "https://example.com/hook"}
-	e := watch.Event{At: now, Kind: watch.StateUpdate, Project: "p1", Alarm: "a", Summary: "from OK to ALARM"}
+	e := watch.Event{At: now, Kind: watch.Gate, Project: "p1", Alarm: "a", Summary: "nothing is done"}
 	b := watch.Batch{At: now, Transitions: []watch.Transition{tr, gone}, Wanted: []watch.Wanted{w}, Events: []watch.Event{e}}
 	if err := s.Record(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -189,9 +189,11 @@ func TestRecord(t *testing.T) {
 	if len(got) != 1 || !reflect.DeepEqual(got["a"].Kept, want) {
 		t.Errorf("kept %+v, want %+v alone", got, want)
 	}
-	e.ID = 1
-	if events, _, err := s.Events(t.Context(), watch.EventQuery{}); err != nil || !reflect.DeepEqual(events, []watch.Event{e}) {
-		t.Errorf("Events = %+v, %v, want %+v", events, err, e)
+	e.ID = 3
+	told := []watch.Event{tr.Event(), gone.Event(), e}
+	told[0].ID, told[1].ID = 1, 2
+	if events, _, err := s.Events(t.Context(), watch.EventQuery{OldestFirst: true}); err != nil || !reflect.DeepEqual(events, told) {
+		t.Errorf("Events = %+v, %v, want %+v", events, err, told)
 	}
 	if due, err := s.Due(t.Context(), now, 10); err != nil || len(due) != 1 || !reflect.DeepEqual(due[0].Wanted, w) {
 		t.Errorf("Due = %+v, %v, want %+v", due, err, w)

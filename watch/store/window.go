@@ -84,9 +84,10 @@ func (s *Store) Flush(ctx context.Context, kept []watch.Kept) error {
 	for len(kept) > 0 {
 		n := min(flushStep, len(kept))
 		err := write(ctx, s.windows, func(t *tx) error {
-			return t.execAll("INSERT OR FAIL INTO window (alarm_id, fed, data) VALUES ", n, func(i int) ([]any, error) {
-				return []any{kept[i].AlarmID, nanos(kept[i].Fed), blob(kept[i].Window)}, nil
-			}, " ON CONFLICT (alarm_id) DO UPDATE SET (fed, data) = (excluded.fed, excluded.data)")
+			return t.execAll(many{"INSERT OR FAIL INTO window (alarm_id, fed, data) VALUES ", "(?, ?, ?)",
+				" ON CONFLICT (alarm_id) DO UPDATE SET (fed, data) = (excluded.fed, excluded.data)"}, n, func(i int) []any {
+				return []any{kept[i].AlarmID, nanos(kept[i].Fed), blob(kept[i].Window)}
+			})
 		})
 		if err != nil {
 			return s.wrap("keep windows", err)

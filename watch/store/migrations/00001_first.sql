@@ -43,22 +43,24 @@ CREATE TABLE state (
 -- The history. It names alarms, and outlives them.
 --
 -- A storm writes a million of them, in no order of the alarms: an index in
--- which each would have a page of its own costs more than all else. place
--- numbers 512 shares of the alarms, by their project and name; in its index
--- each share grows at its end, and a query reads its share.
+-- which each would have a page of its own costs more than all else. home is a
+-- number of the project, and place one of 512 shares of the alarms, by project
+-- and name: in their indexes each grows at its end, and a query of an alarm
+-- reads its share. data of a transition is short, not what is told of it.
 CREATE TABLE event (
   id      INTEGER PRIMARY KEY,
   at      INTEGER NOT NULL,
   kind    TEXT    NOT NULL,
   project TEXT    NOT NULL,
   alarm   TEXT    NOT NULL,
+  home    INTEGER NOT NULL,
   place   INTEGER NOT NULL,
   target  TEXT    NOT NULL,
   row_key TEXT    NOT NULL,
   summary TEXT    NOT NULL,
   data    TEXT    NOT NULL
 );
-CREATE INDEX event_of_project ON event (project);
+CREATE INDEX event_of_project ON event (home);
 CREATE INDEX event_of_alarm ON event (place);
 CREATE INDEX event_of_target ON event (target) WHERE target <> '';
 CREATE INDEX event_of_row ON event (row_key) WHERE row_key <> '';
