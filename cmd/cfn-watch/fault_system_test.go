@@ -153,8 +153,8 @@ func TestDiskFull(t *testing.T) {
 	if err == nil {
 		t.Fatal("the disk is not full")
 	}
+	r.await("it says that it cannot store, though nothing is to be", func() bool { return strings.HasPrefix(r.health(), "503") })
 	alive[0].Store(false)
-	r.await("it says that it cannot store", func() bool { return strings.HasPrefix(r.health(), "503") })
 	if n := r.count(watch.Firing); n != 0 {
 		t.Errorf("%d alarms fire though that is not stored", n)
 	}

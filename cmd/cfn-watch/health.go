@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,8 +20,15 @@ import (
 // standing still.
 const tickStale = 10 * time.Second
 
-// health is how the ticks go: they judge, and are what keeps the watchdog
-// quiet.
+// How it is known that the store takes what is written, also while nothing has
+// changed that would be: a little is, and it must return.
+const (
+	probeEvery = 5 * time.Second
+	probeStale = 15 * time.Second
+)
+
+// health is how the ticks go, and whether the store takes what they change: they
+// judge, and are what keeps the watchdog quiet.
 type health struct {
 	started time.Time
 
@@ -29,6 +37,29 @@ type health struct {
 	late  time.Duration // by which it came
 	worst time.Duration // late of all ticks
 	err   error         // the store did not take what the last tick changed
+
+	probed time.Time // when the store last answered a probe
+	full   error     // that it could not be written
+}
+
+// probe tries the store until ctx is done.
+func (h *health) probe(ctx context.Context, write func(context.Context, time.Time) error) {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	for {
+		err := write(ctx, time.Now())
+		if ctx.Err() != nil {
+			return
+		}
+		h.mu.Lock()
+		h.probed, h.full = time.Now(), err
+		h.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // tick is watch.Options.OnTick.
@@ -42,11 +73,13 @@ func (h *health) tick(r watch.TickResult, err error) {
 // problem is what keeps the server from doing its work; nil: nothing.
 func (h *health) problem(engine *watch.Engine, now time.Time) error {
 	h.mu.Lock()
-	last, err := h.last, h.err
+	last, err, probed := h.last, cmp.Or(h.err, h.full), h.probed
 	h.mu.Unlock()
 	switch {
 	case err != nil:
 		return fmt.Errorf("the store takes nothing: %w", err)
+	case now.Sub(probed) > probeStale:
+		return fmt.Errorf("the store takes nothing: a write has been under way for %s", now.Sub(probed).Round(time.Second))
 	case now.Sub(last) > tickStale:
 		return fmt.Errorf("no alarm was judged for %s", now.Sub(last).Round(time.Second))
 	case !engine.Hears(now):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -27,7 +30,9 @@ func TestHealth(t *testing.T) {
 			h.tick(watch.TickResult{}, errors.New("x"))
 			h.tick(watch.TickResult{}, nil)
 		}, ""},
-		"no tick": {func(h *health, _ *watch.Engine) { h.last = now.Add(-11 * time.Second) }, "no alarm was judged for 11s"},
+		"store, while nothing changes": {func(h *health, _ *watch.Engine) { h.full = errors.New("disk full") }, "the store takes nothing: disk full"},
+		"store, hanging":               {func(h *health, _ *watch.Engine) { h.probed = now.Add(-16 * time.Second) }, "the store takes nothing: a write has been under way for 16s"},
+		"no tick":                      {func(h *health, _ *watch.Engine) { h.last = now.Add(-11 * time.Second) }, "no alarm was judged for 11s"},
 		"deaf": {func(_ *health, e *watch.Engine) {
 			for ago := 20 * time.Minute; ago > 0; ago -= 4 * time.Second {
 				e.Deaf(now.Add(-ago), "test")
@@ -39,7 +44,7 @@ func TestHealth(t *testing.T) {
 			if err := e.Start(t.Context(), now.Add(-time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			s := &server{engine: e, health: &health{last: now}}
+			s := &server{engine: e, health: &health{last: now, probed: now}}
 			tt.tick(s.health, e)
 			got := ""
 			if err := s.health.problem(e, now); err != nil {
@@ -54,11 +59,45 @@ func TestHealth(t *testing.T) {
 			if tt.want != "" {
 				status, text = 503, tt.want+"\n"
 			}
-			if w.Code != status || name != "no tick" && w.Body.String() != text {
+			if w.Code != status || name != "no tick" && name != "store, hanging" && w.Body.String() != text {
 				t.Errorf("/healthz = %d %q, want %d %q", w.Code, w.Body, status, text)
 			}
 		})
 	}
+}
+
+// A store that takes nothing is noticed within 5 s though nothing is to be
+// stored, and so is one that does again.
+func TestStoreIsProbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := watch.New(watch.Options{})
+		if err := e.Start(t.Context(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		h := &health{last: now, probed: now}
+		full := errors.New("disk full")
+		var down atomic.Bool
+		ctx, stop := context.WithCancel(t.Context())
+		go h.probe(ctx, func(context.Context, time.Time) error {
+			if down.Load() {
+				return full
+			}
+			return nil
+		})
+		for _, is := range []bool{false, true, false} {
+			synctest.Wait()
+			down.Store(is)
+			time.Sleep(probeEvery)
+			synctest.Wait()
+			h.tick(watch.TickResult{}, nil)
+			if got := h.problem(e, time.Now()); errors.Is(got, full) != is || (got != nil) != is {
+				t.Errorf("after %v the problem is %v, and the disk full: %v", probeEvery, got, is)
+			}
+		}
+		stop()
+		synctest.Wait()
+	})
 }
 
 func TestHealthKeepsTheWorstTick(t *testing.T) {

@@ -120,7 +120,7 @@ func newLog(e *env, c *config) *slog.Logger {
 func (s *server) build(ctx context.Context) error {
 	now := time.Now()
 	c := s.config()
-	s.health = &health{started: now, last: now}
+	s.health = &health{started: now, last: now, probed: now}
 	o := c.engineLimits()
 	o.Store, o.Log, o.OnTick = s.store, s.log, s.health.tick
 	o.OnBatch = func(b watch.Batch) { s.outbox.OnBatch(b) }
@@ -204,7 +204,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	engineDone, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	wg.Go(func() { s.engine.Run(engineDone) })
-	for _, part := range []func(context.Context){s.verifier.Run, s.work, s.followSignals, s.prune, s.kickWatchdog, s.runSelftest, s.sayAlive} {
+	for _, part := range []func(context.Context){s.verifier.Run, s.work, s.followSignals, s.prune, s.kickWatchdog, s.probeStore, s.runSelftest, s.sayAlive} {
 		wg.Go(func() { part(ctx) })
 	}
 	s.log.Info("serving", "listen", s.guests.Addr().String(), "metrics", s.scrapers.Addr().String(), "admin", s.config().server.admin)
@@ -244,6 +244,8 @@ func (s *server) work(ctx context.Context) {
 		s.log.Error("actions stand still", "err", err)
 	}
 }
+
+func (s *server) probeStore(ctx context.Context) { s.health.probe(ctx, s.store.Probe) }
 
 func (s *server) runSelftest(ctx context.Context) {
 	s.selftest.run(ctx, func() bool { return s.config().server.selftest })

@@ -144,3 +144,9 @@ CREATE TABLE key_alarm (
   PRIMARY KEY (access, alarm_id)
 ) WITHOUT ROWID;
 CREATE INDEX key_of_alarm ON key_alarm (alarm_id);
+
+-- When a write was last tried, so that it is known at once when none is possible.
+CREATE TABLE probe (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at INTEGER NOT NULL
+);
