@@ -139,6 +139,27 @@ func TestBudgetOfStackHolds(t *testing.T) {
 	})
 }
 
+// However many projects there are, no more than so many actions are under way.
+func TestBudgetOfAll(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		slow := &desk{takes: 20 * time.Minute}
+		c.gates.All = 1
+		c.with(func(o *Options) { o.Actions[Exec] = slow })
+		c.add("p1", 10)
+		c.add("p2", 10)
+		c.pass(5 * time.Minute)
+		c.each([]*guest{c.guests[0], c.guests[10]}, func(g *guest) { g.up = false })
+		c.pass(10 * time.Minute)
+		if got := slow.all(); len(got) != 1 {
+			t.Errorf("acted for %q at once, want for one", got)
+		}
+		c.pass(20 * time.Minute)
+		if got := slow.all(); len(got) != 2 {
+			t.Errorf("acted for %q, want for both, one after the other", got)
+		}
+	})
+}
+
 // Other settings hold at once, for what is held too.
 func TestSetAsksWhatIsHeldAnew(t *testing.T) {
 	in(t, func(t *testing.T, c *cloud) {
@@ -166,6 +187,24 @@ func TestSetAsksWhatIsHeldAnew(t *testing.T) {
 	})
 }
 
+// twoFire lets two alarms of target web fire, first a and then b.
+func (c *cloud) twoFire() {
+	c.t.Helper()
+	for _, name := range []string{"a", "b"} {
+		_, err := c.engine.Define(c.t.Context(), time.Now(), rules, watch.Alarm{
+			Project: "p1", Name: name, Namespace: "n", Metric: "m", Statistic: watch.Average, Period: time.Minute, Periods: 1,
+			Comparison: watch.Greater, Missing: watch.MissingIgnore, ActionsEnabled: true, Target: "web", OnAlarm: []string{"cfnwatch:exec:x"}, Origin: watch.FromRules,
+		})
+		if err == nil {
+			err = c.engine.SetState(c.t.Context(), time.Now(), rules, name, watch.Firing, "", nil)
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.pass(2 * time.Second) // the first begins first
+	}
+}
+
 // Two alarms of one target: one action at a time, and the second only once the
 // first has had the time to show its effect.
 func TestOneActionOfTarget(t *testing.T) {
@@ -174,19 +213,7 @@ func TestOneActionOfTarget(t *testing.T) {
 		slow := &desk{takes: 20 * time.Minute}
 		c.with(func(o *Options) { o.Actions[Exec] = slow })
 		c.pass(time.Minute)
-		for _, name := range []string{"a", "b"} {
-			_, err := c.engine.Define(t.Context(), time.Now(), rules, watch.Alarm{
-				Project: "p1", Name: name, Namespace: "n", Metric: "m", Statistic: watch.Average, Period: time.Minute, Periods: 1,
-				Comparison: watch.Greater, Missing: watch.MissingIgnore, ActionsEnabled: true, Target: "web", OnAlarm: []string{"cfnwatch:exec:x"}, Origin: watch.FromRules,
-			})
-			if err == nil {
-				err = c.engine.SetState(t.Context(), time.Now(), rules, name, watch.Firing, "", nil)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.pass(2 * time.Second) // the first begins first
-		}
+		c.twoFire()
 		c.pass(time.Minute)
 		if got := slow.all(); !slices.Equal(got, []string{"a: "}) {
 			t.Fatalf("acted for %q, want for a alone", got)
@@ -206,19 +233,7 @@ func TestActionHasTimeToShowItsEffect(t *testing.T) {
 		quick := &desk{}
 		c.with(func(o *Options) { o.Actions[Exec] = quick })
 		c.pass(time.Minute)
-		for _, name := range []string{"a", "b"} {
-			_, err := c.engine.Define(t.Context(), time.Now(), rules, watch.Alarm{
-				Project: "p1", Name: name, Namespace: "n", Metric: "m", Statistic: watch.Average, Period: time.Minute, Periods: 1,
-				Comparison: watch.Greater, Missing: watch.MissingIgnore, ActionsEnabled: true, Target: "web", OnAlarm: []string{"cfnwatch:exec:x"}, Origin: watch.FromRules,
-			})
-			if err == nil {
-				err = c.engine.SetState(t.Context(), time.Now(), rules, name, watch.Firing, "", nil)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.pass(10 * time.Second)
-		}
+		c.twoFire()
 		c.wantRow("after the first", c.rows("b")[0], Held, "g4", "cfnwatch:exec:x of ")
 		c.pass(5 * time.Minute)
 		if got := quick.all(); len(got) != 1 {
@@ -227,6 +242,23 @@ func TestActionHasTimeToShowItsEffect(t *testing.T) {
 		c.pass(2 * time.Minute)
 		if got := quick.all(); len(got) != 2 {
 			t.Errorf("acted for %q, want for both: boot grace and a period have passed", got)
+		}
+	})
+}
+
+// What an operator forgives a target keeps no other action waiting either.
+func TestResetEndsTheWaitForAnEffect(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		quick := &desk{}
+		c.with(func(o *Options) { o.Actions[Exec] = quick })
+		c.pass(time.Minute)
+		c.twoFire()
+		if n, err := c.outbox.Reset(t.Context(), "web", "uid 0"); n == 0 || err != nil {
+			t.Fatalf("Reset = %d, %v, want some", n, err)
+		}
+		c.pass(time.Minute)
+		if got := quick.all(); len(got) != 2 {
+			t.Errorf("acted for %q, want for both", got)
 		}
 	})
 }
