@@ -253,8 +253,8 @@ func TestResetEndsTheWaitForAnEffect(t *testing.T) {
 		c.with(func(o *Options) { o.Actions[Exec] = quick })
 		c.pass(time.Minute)
 		c.twoFire()
-		if n, err := c.outbox.Reset(t.Context(), "web", "uid 0"); n == 0 || err != nil {
-			t.Fatalf("Reset = %d, %v, want some", n, err)
+		if n, err := c.outbox.Reset(t.Context(), "web", "uid 0"); n != 1 || err != nil {
+			t.Fatalf("Reset = %d, %v, want 1", n, err)
 		}
 		c.pass(time.Minute)
 		if got := quick.all(); len(got) != 2 {

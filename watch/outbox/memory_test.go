@@ -259,7 +259,7 @@ func (m *memory) Forgive(ctx context.Context, object string, e watch.Event) (int
 	defer m.mu.Unlock()
 	n := 0
 	for _, r := range m.rows {
-		if r.Object == object && r.Rough && !r.Forgiven {
+		if r.Object == object && r.Rough && !r.Forgiven && !r.Began.IsZero() {
 			r.Forgiven = true
 			n++
 		}

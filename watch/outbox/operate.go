@@ -52,8 +52,10 @@ func (s *storms) waive(domain string) bool {
 func (o *Outbox) Reset(ctx context.Context, object, owner string) (int, error) {
 	now := time.Now()
 	n, err := o.Store.Forgive(ctx, object, watch.Event{At: now, Kind: watch.Suspension, Target: object, Summary: clip(owner + " reset " + object)})
-	if err == nil {
-		err = o.Store.Rouse(ctx, "g5", now)
+	for _, gate := range []string{"g4", "g5"} { // what was forgiven holds nothing any more
+		if err == nil {
+			err = o.Store.Rouse(ctx, gate, now)
+		}
 	}
 	o.Wake()
 	return n, err
