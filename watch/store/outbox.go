@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"reflect"
 	"strings"
 	"time"
@@ -70,6 +71,23 @@ const (
 			SELECT 1 FROM outbox AS e WHERE e.alarm_id = o.alarm_id AND e.stage < 2 AND NOT e.rough
 				AND (e.number, e.repeated) < (o.number, o.repeated)))
 		ORDER BY stage, next LIMIT ?2`
+
+	// A message behind others of its alarm is put off until they have ended:
+	// looked at with what is due again and again, the many of a receiver that
+	// is away keep all others waiting.
+	parkRows = `UPDATE outbox SET next = ?1 WHERE id IN (SELECT id FROM outbox AS o
+		WHERE stage = 1 AND next <= ?2 AND claim = '' AND NOT rough AND EXISTS (
+			SELECT 1 FROM outbox AS e WHERE e.alarm_id = o.alarm_id AND e.stage < 2 AND NOT e.rough
+				AND (e.number, e.repeated) < (o.number, o.repeated)) LIMIT ?3)`
+	unparkRows = `UPDATE outbox SET next = 0 WHERE alarm_id = ?1 AND NOT rough AND stage < 2 AND next = ?2 AND (number, repeated) = (
+		SELECT number, repeated FROM outbox WHERE alarm_id = ?1 AND NOT rough AND stage < 2 ORDER BY number, repeated LIMIT 1)`
+)
+
+// parked is the next of a message that waits for others, and parkStep how many
+// are put off at once.
+const (
+	parked   = math.MaxInt64
+	parkStep = 5000
 )
 
 func readRow(r *row) (o outbox.Row) {
@@ -78,7 +96,11 @@ func readRow(r *row) (o outbox.Row) {
 	o.From, o.To, o.At, o.Reason, o.Data = watch.State(r.text()), watch.State(r.text()), r.time(), r.text(), r.raw()
 	o.Index, o.Repeat, o.Action, o.Origin = int(r.number()), int(r.number()), r.text(), watch.Origin(r.text())
 	o.Stack, o.Target, o.Span, o.Born = r.text(), r.text(), r.duration(), r.time()
-	o.Status, o.Next, o.Claim, o.Lease, o.Began = outbox.Status(r.text()), r.time(), r.text(), r.time(), r.time()
+	o.Status = outbox.Status(r.text())
+	if next := r.number(); next != parked {
+		o.Next = fromNanos(next)
+	}
+	o.Claim, o.Lease, o.Began = r.text(), r.time(), r.time()
 	o.Gate, o.Why, o.Since, o.Forgiven = r.text(), r.text(), r.time(), r.yes()
 	var n notes
 	r.json(&n)
@@ -118,7 +140,17 @@ func (t *tx) setRow(r outbox.Row, owner string) (written bool, err error) {
 // Due implements outbox.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, n int) ([]outbox.Row, error) {
 	rows, err := list(ctx, s.readers, readRow, dueRows, nanos(now), n)
-	return rows, s.wrap("read actions", err)
+	if err != nil || len(rows) == n {
+		return rows, s.wrap("read actions", err)
+	}
+	err = write(ctx, s.writer, func(t *tx) error {
+		_, err := t.exec(parkRows, int64(parked), nanos(now), parkStep)
+		return err
+	})
+	if err != nil {
+		s.log.Warn("messages that wait are not put off", "err", err) // which costs time, and nothing else
+	}
+	return rows, nil
 }
 
 // Claim implements outbox.Store.
@@ -201,7 +233,11 @@ func (t *tx) change(c *outbox.Change) (written bool, err error) {
 	case c.New:
 		return t.putRow(c.Row)
 	}
-	return t.setRow(c.Row, c.Owner)
+	written, err = t.setRow(c.Row, c.Owner)
+	if r := c.Row; err == nil && written && r.Status.Ended() && !r.Rough && r.AlarmID != 0 {
+		_, err = t.exec(unparkRows, r.AlarmID, int64(parked))
+	}
+	return written, err
 }
 
 // Release implements outbox.Store.
@@ -215,7 +251,7 @@ func (s *Store) Release(ctx context.Context) error {
 // Rouse implements outbox.Store.
 func (s *Store) Rouse(ctx context.Context, gate string, now time.Time) error {
 	return s.wrap("wake what is held", write(ctx, s.writer, func(t *tx) error {
-		_, err := t.exec("UPDATE outbox SET next = ?1 WHERE stage IN (0, 1) AND next > ?1 AND (?2 = '' OR status = 'held' AND gate = ?2)", nanos(now), gate)
+		_, err := t.exec("UPDATE outbox SET next = ?1 WHERE stage IN (0, 1) AND next > ?1 AND next < ?3 AND (?2 = '' OR status = 'held' AND gate = ?2)", nanos(now), gate, int64(parked))
 		return err
 	}))
 }

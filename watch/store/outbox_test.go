@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -124,6 +125,60 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantDue(t, s, "until it has ended", now, repeated, other, action)
+}
+
+// Messages that wait for another are looked at once, not with each look at what
+// is due: those of a receiver that is away for a day are many.
+func TestMessagesThatWaitCostNothing(t *testing.T) {
+	s := fresh(t)
+	const waiting = parkStep + 100
+	var rows []outbox.Change
+	for i := range waiting {
+		for _, index := range []int{0, 1} {
+			r := message(1, i+1, 0)
+			r.Index = index
+			r.Key += fmt.Sprint("/", index)
+			rows = append(rows, outbox.Change{Row: r, New: true})
+		}
+	}
+	if lost, err := s.Update(t.Context(), rows...); err != nil || lost != nil {
+		t.Fatal(lost, err)
+	}
+	lookedAt := func() (n int) {
+		t.Helper()
+		if err := s.readers.QueryRow("SELECT count(*) FROM outbox WHERE stage < 2 AND next <= ?", nanos(now)).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for range 3 {
+		wantDue(t, s, "the first transition", now, rows[0].Row, rows[1].Row)
+	}
+	if n := lookedAt(); n != 2 {
+		t.Errorf("%d messages are looked at, want 2", n)
+	}
+	if err := s.Rouse(t.Context(), "", now); err != nil {
+		t.Fatal(err)
+	}
+	if n := lookedAt(); n != 2 {
+		t.Errorf("%d messages are looked at when all are roused, want 2", n)
+	}
+	for i := range 6 { // two of a transition at a time, then those of the next
+		r := rows[i].Row
+		r.ID, r.Status = idOf(t, s, r.Key), outbox.Done
+		if _, err := s.Update(t.Context(), outbox.Change{Row: r}); err != nil {
+			t.Fatal(err)
+		}
+		want := []outbox.Row{rows[i+1].Row}
+		if i%2 == 1 {
+			want = append(want, rows[i+2].Row)
+		}
+		wantDue(t, s, "what is first now", now, want...)
+	}
+	waits, err := s.Rows(t.Context(), outbox.RowQuery{Key: rows[waiting].Row.Key})
+	if err != nil || len(waits) != 1 || !waits[0].Next.IsZero() {
+		t.Errorf("one that waits is shown as %+v, %v, want it without a time", waits, err)
+	}
 }
 
 func TestClaims(t *testing.T) {

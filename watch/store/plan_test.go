@@ -45,6 +45,8 @@ func TestQueriesUseIndexes(t *testing.T) {
 		f(what, query, args...)
 	}
 	f("due", dueRows, 0, 10)
+	f("put off", parkRows, int64(parked), 0, 10)
+	f("no longer put off", unparkRows, 1, int64(parked))
 	for what, q := range map[string]outbox.TallyQuery{"all": {Since: now}, "object": {Since: now, Object: "o"}, "stack": {Since: now, Project: "p", Stack: "s"}} {
 		begun, flying := tallyQueries(q)
 		f("begun, "+what, "SELECT count(*) FROM outbox WHERE "+begun.String(), begun.args...)
