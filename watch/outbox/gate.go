@@ -204,6 +204,9 @@ func (l *lookout) deaf(c candidate) Reply {
 		return Reply{Gate: "g2", Verdict: Hold, Shared: true, Until: until, Cause: "not listened for long enough to know silence",
 			Detail: fmt.Sprintf("since %s, of %s", clock(c.view.Heard), c.view.Silence())}
 	}
+	if c.view.Silent && c.view.Fed && !c.view.Overdue { // storms are counted with each tick
+		return Reply{Gate: "g2", Verdict: Hold, Shared: true, Until: l.now.Add(time.Second), Cause: "silent, and not yet counted with others"}
+	}
 	return Reply{}
 }
 

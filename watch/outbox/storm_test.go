@@ -255,3 +255,29 @@ func TestStormOutlivesTheServer(t *testing.T) {
 		c.wantStates("back", map[watch.State]int{watch.OK: 20})
 	})
 }
+
+// Silence that ends a hold is known to the gates at once, and to the count of
+// storms with the next tick: until then nothing goes. A storm that was there
+// before a restart of the server let one through.
+func TestSilenceIsCountedBeforeItIsActedOn(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		s := c.suspended()
+		for _, g := range c.guests {
+			v, _ := c.engine.View(time.Now(), "p1", g.name)
+			v.Tolerance = 1300 * time.Millisecond // silence ends between two ticks, and not after the guest is overdue
+			if _, err := c.engine.Define(t.Context(), time.Now(), rules, v.Alarm); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(5 * time.Minute)
+		c.stop()
+		c.serve()
+		c.resume(s)
+		time.Sleep(61500 * time.Millisecond)
+		c.outbox.Wake()
+		c.pass(5 * time.Minute)
+		c.wantRestarts("a storm")
+		c.wantStates("a storm", map[watch.State]int{watch.Firing: 10})
+	})
+}
