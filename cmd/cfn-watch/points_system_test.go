@@ -148,10 +148,42 @@ func TestKilledAtEachPoint(t *testing.T) {
 	}
 }
 
-// The power is cut at each of those points: what was not synced is lost, or a
-// part of it.
+// The power is cut at each of those points, and after each sync: what was not
+// synced is lost, or a part of it.
 func TestPowerCutAtEachPoint(t *testing.T) {
-	url, dir := hooks(t), shortDir(t)
+	url := hooks(t)
+	m := recorded(t, url)
+	cut := func(name string, moment int, loss powercut.Loss) {
+		t.Run(name+", "+loss.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := shortDir(t)
+			furnish(t, dir, url)
+			if err := m.Cut(moment, loss, filepath.Join(dir, "disk")); err != nil {
+				t.Fatal(err)
+			}
+			(&rig{t: t, dir: dir}).write("ran", m.Said(moment, "ran"), 0o600)
+			goesOn(t, dir, m.Said(moment, "said"))
+		})
+	}
+	for _, point := range points {
+		if moment, ok := momentOf(m, point); ok {
+			cut(point, moment, powercut.Unsynced)
+			cut(point, moment, powercut.Some)
+		} else {
+			t.Errorf("it never came to %s", point)
+		}
+	}
+	for moment := range m.Moments() {
+		if last := m.Last(moment); strings.HasPrefix(last, "sync") && m.Said(moment, "said") != "" {
+			cut(fmt.Sprintf("%d %s", moment, last), moment, powercut.Unsynced)
+		}
+	}
+}
+
+// recorded is a life that was recorded to its end.
+func recorded(t *testing.T, url string) *powercut.Machine {
+	t.Helper()
+	dir := shortDir(t)
 	furnish(t, dir, url)
 	m, err := powercut.New(filepath.Join(dir, "disk"), dir)
 	if err != nil {
@@ -168,25 +200,7 @@ func TestPowerCutAtEachPoint(t *testing.T) {
 	if err := m.Read(tape); err != nil {
 		t.Fatal(err)
 	}
-	for _, point := range points {
-		moment, ok := momentOf(m, point)
-		if !ok {
-			t.Errorf("it never came to %s", point)
-			continue
-		}
-		for _, loss := range []powercut.Loss{powercut.Unsynced, powercut.Some} {
-			t.Run(point+", "+loss.String(), func(t *testing.T) {
-				t.Parallel()
-				dir := shortDir(t)
-				furnish(t, dir, url)
-				if err := m.Cut(moment, loss, filepath.Join(dir, "disk")); err != nil {
-					t.Fatal(err)
-				}
-				(&rig{t: t, dir: dir}).write("ran", m.Said(moment, "ran"), 0o600)
-				goesOn(t, dir, m.Said(moment, "said"))
-			})
-		}
-	}
+	return m
 }
 
 // momentOf is when a point was first come to.
