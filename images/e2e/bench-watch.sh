@@ -2,7 +2,7 @@
 # What cfn-watch costs, against a bare HTTP handler and Debian's Prometheus, Pushgateway and
 # Alertmanager; needs root and Debian 12.
 #
-#   bench-watch.sh [-seconds N] [-alarms N] [-only intake|tls|loop|action|inside]
+#   bench-watch.sh [-seconds N] [-alarms N] [-only intake|fleet|tls|loop|action|inside]
 #
 # Environment: BENCH_DIR is a directory on the disk that stores are on (default /var/tmp).
 # It runs on a loopback of its own, and fails when a bound is exceeded.

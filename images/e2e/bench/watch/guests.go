@@ -23,9 +23,12 @@ const (
 
 // guests are as many guests, each with a stack, a key and an alarm of its own.
 type guests struct {
-	n   int
-	dir string
+	n               int
+	dir             string
+	listen, metrics string // addresses of their server
 }
+
+func newGuests(n int, dir string) guests { return guests{n, dir, watchAddress, metricsAddress} }
 
 func (g guests) key(i int) awsquery.Credentials {
 	return awsquery.Credentials{AccessKey: fmt.Sprintf("%032x", i), SecretKey: awsquery.Secret(fmt.Sprintf("%032x", i*7+1))}
@@ -44,7 +47,7 @@ func (g guests) configure(lines ...string) error {
 		fmt.Fprintf(&rules, "%s: {Stack: stack-%06d}\n", g.alarm(i), i)
 	}
 	conf := append([]string{
-		"[server]", "listen = " + watchAddress, "metrics = " + metricsAddress, "admin = " + filepath.Join(g.dir, "admin.sock"),
+		"[server]", "listen = " + g.listen, "metrics = " + g.metrics, "admin = " + filepath.Join(g.dir, "admin.sock"),
 		"[store]", "path = " + filepath.Join(g.dir, "state.db"),
 		"[keys]", "file = " + filepath.Join(g.dir, "keys"),
 		"[alarms]", "dir = " + filepath.Join(g.dir, "rules.yaml"),
@@ -59,14 +62,19 @@ func (g guests) configure(lines ...string) error {
 }
 
 func (g guests) start(ctx context.Context, program string) (*process, error) {
-	return start(ctx, g.dir, watchAddress, program, "serve", "--config", filepath.Join(g.dir, "conf"))
+	return start(ctx, g.dir, g.listen, program, "serve", "--config", filepath.Join(g.dir, "conf"))
 }
 
-// heartbeat is a push of a guest, signed at a time.
+// heartbeat is a push of a guest to its alarm, signed at a time.
 func (g guests) heartbeat(ctx context.Context, i int, base string, at time.Time) (*http.Request, error) {
+	return g.heartbeatTo(ctx, i, i, base, at)
+}
+
+// heartbeatTo is a push of a guest to the alarm of any.
+func (g guests) heartbeatTo(ctx context.Context, i, alarm int, base string, at time.Time) (*http.Request, error) {
 	body := []byte(awsquery.Encode(metric.Form([]metric.Datapoint{{
 		Namespace: "system/linux", Name: "Heartbeat", Unit: "Count", Value: 1,
-		Dimensions: map[string]string{metric.AlarmName: g.alarm(i), metric.InstanceID: fmt.Sprintf("%08d-0000-4000-8000-000000000000", i)},
+		Dimensions: map[string]string{metric.AlarmName: g.alarm(alarm), metric.InstanceID: fmt.Sprintf("%08d-0000-4000-8000-000000000000", i)},
 	}})))
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/", bytes.NewReader(body))
 	if err != nil {

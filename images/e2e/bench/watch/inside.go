@@ -17,25 +17,23 @@ var inside = []struct {
 	what, benchmark, unit string
 	bound                 float64
 	least                 bool
-	against               string // the same figure of another benchmark; empty: none
 }{
-	{"cost per push but for HTTP, 1,000,000 alarms, against 1,000", "PushFleet/1000000", "cpu-ns/push", 1.3, false, "PushFleet/1000"},
-	{"memory per heartbeat alarm, 1,000,000 alarms", "Fleet/1000000", "B/alarm", 1024, false, ""},
-	{"idle sweep of 1,000,000 healthy alarms", "Fleet/1000000", "%core-idle", 5, false, ""},
-	{"1,000,000 alarms silent at once: judged, recorded, held (200,000, scaled)", "Storm", "cpu-s/M", 60, false, ""},
-	{"its longest tick, by the wall clock", "Storm", "ms/longest-tick", 1000, false, ""},
-	{"1,000,000 alarms silent at once: judged alone", "Fleet/1000000", "s/all-silent", 60, false, ""},
-	{"its longest tick", "Fleet/1000000", "ms/longest-tick", 1000, false, ""},
-	{"its memory, against that before", "Fleet/1000000", "x-memory-silent", 1.5, false, ""},
-	{"transitions made durable a second", "Record/transitions", "transitions/cpu-s", 20_000, true, ""},
-	{"start with 1,000,000 alarms: open", "Start", "open-cpu-s/M", 5, false, ""},
-	{"start with 1,000,000 alarms: load", "Start", "load-cpu-s/M", 10, false, ""},
+	{"memory per heartbeat alarm, 1,000,000 alarms", "Fleet/1000000", "B/alarm", 1024, false},
+	{"idle sweep of 1,000,000 healthy alarms", "Fleet/1000000", "%core-idle", 5, false},
+	{"1,000,000 alarms silent at once: judged, recorded, held (200,000, scaled)", "Storm", "cpu-s/M", 60, false},
+	{"its longest tick, by the wall clock", "Storm", "ms/longest-tick", 1000, false},
+	{"1,000,000 alarms silent at once: judged alone", "Fleet/1000000", "s/all-silent", 60, false},
+	{"its longest tick", "Fleet/1000000", "ms/longest-tick", 1000, false},
+	{"its memory, against that before", "Fleet/1000000", "x-memory-silent", 1.5, false},
+	{"transitions made durable a second", "Record/transitions", "transitions/cpu-s", 20_000, true},
+	{"start with 1,000,000 alarms: open", "Start", "open-cpu-s/M", 5, false},
+	{"start with 1,000,000 alarms: load", "Start", "load-cpu-s/M", 10, false},
 }
 
 // measureInside runs the benchmarks once each.
 func (s setting) measureInside(ctx context.Context) ([]row, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(Fleet|PushFleet|Record|Start|Storm)$", "-timeout", "30m", "-benchtime", "1x",
-		"./watch", "./watch/store", "./watch/api")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^Benchmark(Fleet|Record|Start|Storm)$", "-timeout", "30m", "-benchtime", "1x",
+		"./watch", "./watch/store")
 	cmd.Dir, cmd.Stderr = s.root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -48,11 +46,7 @@ func (s setting) measureInside(ctx context.Context) ([]row, error) {
 		if !found {
 			return nil, fmt.Errorf("no benchmark %s tells %s:\n%s", b.benchmark, b.unit, out)
 		}
-		r := row{what: b.what, ours: v, unit: b.unit, bound: b.bound, least: b.least}
-		if b.against != "" {
-			r.other = figures[b.against+" "+b.unit]
-		}
-		rows = append(rows, r)
+		rows = append(rows, row{what: b.what, ours: v, unit: b.unit, bound: b.bound, least: b.least})
 	}
 	return rows, nil
 }

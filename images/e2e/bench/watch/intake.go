@@ -36,7 +36,7 @@ func (s setting) compareIntake(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer done()
-	g := guests{groups, dir}
+	g := newGuests(groups, dir)
 	if err := g.configure(); err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (s setting) compareTLS(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := guests{groups, dir}
+	g := newGuests(groups, dir)
 	if err := g.configure("[server]", "cert = "+cert, "key = "+key); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (s setting) compareLoop(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer done()
-	g := guests{groups, dir}
+	g := newGuests(groups, dir)
 	if err := g.configure(); err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (s setting) timeAction(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	ran := filepath.Join(dir, "ran")
-	g := guests{1, dir}
+	g := newGuests(1, dir)
 	script := filepath.Join(dir, "act")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\ntouch "+ran+"\n"), 0o700); err != nil {
 		return nil, err

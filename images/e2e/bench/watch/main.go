@@ -61,7 +61,7 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "`directory` on a disk, for stores")
 	flag.IntVar(&s.seconds, "seconds", 120, "seconds over which the whole loop is measured")
 	flag.IntVar(&s.alarms, "alarms", 100_000, "alarms of the store from which an action is timed")
-	flag.StringVar(&s.only, "only", "", "`part` that alone is measured: intake, tls, loop, action or inside")
+	flag.StringVar(&s.only, "only", "", "`part` that alone is measured: intake, fleet, tls, loop, action or inside")
 	flag.Parse()
 	held, all, err := s.measure(context.Background())
 	if err != nil {
@@ -80,7 +80,7 @@ func (s setting) measure(ctx context.Context) (held, all int, err error) {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) ([]row, error)
-	}{{"intake", s.compareIntake}, {"tls", s.compareTLS}, {"loop", s.compareLoop}, {"action", s.timeAction}, {"inside", s.measureInside}} {
+	}{{"intake", s.compareIntake}, {"fleet", s.compareFleet}, {"tls", s.compareTLS}, {"loop", s.compareLoop}, {"action", s.timeAction}, {"inside", s.measureInside}} {
 		if s.only != "" && s.only != part.name || part.name == "inside" && s.root == "" {
 			continue
 		}
