@@ -105,6 +105,9 @@ func (m *Machine) Last(moment int) string {
 }
 
 func (m *Machine) short(path string) string {
+	if path == m.disk {
+		return "the disk"
+	}
 	return strings.TrimPrefix(strings.TrimPrefix(path, m.world+"/"), m.disk+"/")
 }
 

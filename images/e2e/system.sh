@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 [ "$(id -u)" = 0 ] || { echo 'system.sh: must be root' >&2; exit 1; }
 go test -tags system -count=1 ./agent/files ./agent/sources ./agent/packages ./agent/stats ./agent/powercut ./cmd/cfn-watch
-go test -tags system -count=1 -run ^TestPower ./watch/store
+go test -tags system -count=1 -run ^TestPower ./agent/atomicfile ./watch/store
 images/e2e/systemd.sh
 make build
 images/e2e/push.sh
