@@ -25,6 +25,7 @@ type Options struct {
 	// moment. nil: that in the time itself, as time.Now gives it. For tests of
 	// clocks that are set.
 	Monotonic func(now time.Time) time.Duration
+	Clock     func() time.Time // that Run reads; nil: time.Now. For the same tests.
 }
 
 // Limits that Options leaves to their defaults.
@@ -91,6 +92,9 @@ func New(o Options) *Engine {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
 	}
 	e := &Engine{
 		Options:  o,
@@ -195,7 +199,7 @@ func (e *Engine) Run(ctx context.Context) {
 		}
 	}
 	<-flusher
-	if err := e.FlushAll(context.WithoutCancel(ctx), time.Now()); err != nil {
+	if err := e.FlushAll(context.WithoutCancel(ctx), e.Clock()); err != nil {
 		e.Log.Warn("windows not flushed at the end", "err", err)
 	}
 }
@@ -203,7 +207,7 @@ func (e *Engine) Run(ctx context.Context) {
 // tickAll ticks until nothing is due.
 func (e *Engine) tickAll(ctx context.Context) {
 	for ctx.Err() == nil {
-		res, err := e.Tick(ctx, time.Now())
+		res, err := e.Tick(ctx, e.Clock())
 		if e.OnTick != nil {
 			e.OnTick(res, err)
 		}
@@ -228,7 +232,7 @@ func (e *Engine) runFlush(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := e.Flush(ctx, time.Now()); err != nil {
+			if err := e.Flush(ctx, e.Clock()); err != nil {
 				e.Log.Warn("windows not flushed", "err", err)
 			}
 		}

@@ -34,10 +34,12 @@ type cloud struct {
 	stop   func()
 	kill   func() // as kill -9
 	tweak  func(*Options)
-	stack  string       // of the alarms of add
-	post   *Post        // sends messages; nil: nothing does
-	full   *atomic.Bool // says that the disk is; nil: it never is
-	random *rand.Rand   // lets commands fail; nil: they do not
+	stack  string        // of the alarms of add
+	post   *Post         // sends messages; nil: nothing does
+	full   *atomic.Bool  // says that the disk is; nil: it never is
+	random *rand.Rand    // lets commands fail; nil: they do not
+	period time.Duration // between pushes; 0: a minute
+	set    atomic.Int64  // by how much the wall clock was
 
 	mu       sync.Mutex    // of what follows
 	down     *watch.Engine // that takes no pushes any more
@@ -62,12 +64,17 @@ type restart struct {
 	reachable  time.Duration
 }
 
+// now is the time by the wall clock.
+func (c *cloud) now() time.Time { return time.Now().Round(0).Add(time.Duration(c.set.Load())) }
+
 // serve starts the server over the store.
 func (c *cloud) serve() {
 	c.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	st := session{memory: c.store, dead: new(atomic.Bool), full: cmp.Or(c.full, new(atomic.Bool))}
-	engine := watch.New(watch.Options{Store: st, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) }})
+	begun := time.Now()
+	engine := watch.New(watch.Options{Store: st, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) },
+		Clock: c.now, Monotonic: func(time.Time) time.Duration { return time.Since(begun) }})
 	commands := &Commands{Dir: filepath.Join(c.dir, "exec"), Run: c.run,
 		ByName: map[string]Command{"restart": {Argv: []string{"restart"}, Timeout: time.Minute}}}
 	actions := map[Kind]Action{Exec: commands}
@@ -75,7 +82,7 @@ func (c *cloud) serve() {
 		actions[Webhook] = c.post
 	}
 	opts := Options{
-		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Settings: Settings{
+		Store: st, Engine: engine, Owner: fmt.Sprint(time.Now().UnixNano()), Log: quiet, Clock: c.now, Settings: Settings{
 			Gates: c.gates, RetryFor: 15 * time.Minute, MessageFor: 24 * time.Hour, Actions: actions,
 		},
 	}
@@ -83,7 +90,7 @@ func (c *cloud) serve() {
 		c.tweak(&opts)
 	}
 	c.outbox = New(opts)
-	if err := engine.Start(context.Background(), time.Now()); err != nil {
+	if err := engine.Start(context.Background(), c.now()); err != nil {
 		c.t.Fatal(err)
 	}
 	c.mu.Lock()
@@ -181,19 +188,22 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// every is the time between pushes of a guest.
+func (c *cloud) every() time.Duration { return cmp.Or(c.period, time.Minute) }
+
 // add defines the alarms of guests that come up now, spread over a minute.
 func (c *cloud) add(project string, n int, messages ...string) {
 	c.t.Helper()
 	for i := range n {
 		g := &guest{project: project, name: fmt.Sprintf("%s-%04d", project, i), up: true}
-		g.next = time.Now().Add(time.Duration(i) * time.Minute / time.Duration(n))
+		g.next = time.Now().Add(time.Duration(i) * c.every() / time.Duration(n))
 		g.settle()
 		c.mu.Lock()
 		c.guests = append(c.guests, g)
 		c.mu.Unlock()
-		_, err := c.engine.Define(context.Background(), time.Now(), rules, watch.Alarm{
+		_, err := c.engine.Define(context.Background(), c.now(), rules, watch.Alarm{
 			Project: project, Name: g.name, Namespace: "system/linux", Metric: "Heartbeat", Statistic: watch.SampleCount,
-			Period: time.Minute, Periods: 1, Threshold: 1, Comparison: watch.Less, Missing: watch.MissingBreaching,
+			Period: c.every(), Periods: 1, Threshold: 1, Comparison: watch.Less, Missing: watch.MissingBreaching,
 			ActionsEnabled: true, OnAlarm: append(messages, "cfnwatch:exec:restart"), OnOK: messages, Origin: watch.FromRules, Stack: c.stack,
 		})
 		if err != nil {
@@ -218,10 +228,10 @@ func (c *cloud) push(now time.Time) {
 		if !g.up || now.Before(g.next) {
 			continue
 		}
-		g.next = g.next.Add(time.Minute)
+		g.next = g.next.Add(c.every())
 		if !g.cut && c.down != c.engine {
 			g.heard = now
-			c.engine.Put(now, watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
+			c.engine.Put(c.now(), watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
 				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
 		}
 	}
@@ -285,7 +295,7 @@ func (c *cloud) wantRestarts(when string, names ...string) {
 func (c *cloud) wantStates(when string, want map[watch.State]int) {
 	c.t.Helper()
 	got := map[watch.State]int{}
-	for _, v := range c.engine.Alarms(time.Now(), rules, watch.AlarmQuery{}) {
+	for _, v := range c.engine.Alarms(c.now(), rules, watch.AlarmQuery{}) {
 		got[v.State]++
 	}
 	if !maps.Equal(got, want) {

@@ -77,7 +77,7 @@ func Explain(r Row) Explained {
 
 // ExplainAlarm explains an alarm; watch.ErrNotFound when it is not there.
 func (o *Outbox) ExplainAlarm(ctx context.Context, project, name string) (Explanation, error) {
-	now := time.Now()
+	now := o.now()
 	v, ok := o.Engine.View(now, project, name)
 	if !ok {
 		return Explanation{}, fmt.Errorf("%w: %s", watch.ErrNotFound, name)
@@ -93,7 +93,7 @@ func (o *Outbox) ExplainAlarm(ctx context.Context, project, name string) (Explan
 // ExplainTarget explains what was done about a target, by the name that rows
 // have as their Object.
 func (o *Outbox) ExplainTarget(ctx context.Context, object string) (Explanation, error) {
-	now := time.Now()
+	now := o.now()
 	x := Explanation{Target: object}
 	if err := o.explain(ctx, &x, watch.EventQuery{Target: object}, RowQuery{Object: object}); err != nil {
 		return x, err

@@ -104,7 +104,7 @@ func (o *Outbox) Tell(ctx context.Context, key, text string) error {
 	if o.settings.Load().Actions[Notify] == nil {
 		return nil
 	}
-	now := time.Now()
+	now := o.now()
 	r := Row{Key: "notice|" + key, Born: now, Status: Wanted, Next: now, Notice: text}
 	r.Action, r.Alarm, r.At, r.To = prefix+string(Notify), "cfn-watch", now, watch.Firing
 	_, err := o.Store.Update(ctx, Change{Row: r, New: true})
@@ -132,7 +132,7 @@ func (o *Outbox) tellOfEnd(r Row) []Change {
 	if r.Status == Done || r.Status == Refused && !r.Rough {
 		return nil
 	}
-	return o.tell(r, string(r.Status), time.Now(), string(r.Status)+": "+r.Why)
+	return o.tell(r, string(r.Status), o.now(), string(r.Status)+": "+r.Why)
 }
 
 // giveUp leaves a guest out of the counts of storms until it is back.

@@ -26,7 +26,7 @@ func (o *Outbox) ResumeStorm(ctx context.Context, domain, owner string) (bool, e
 	if !o.storms.waive(domain) {
 		return false, nil
 	}
-	now := time.Now()
+	now := o.now()
 	if err := o.record(ctx, []watch.Event{*stormEvent(domain, now, owner+" lets actions go in the storm of "+domainName(domain))}); err != nil {
 		return true, err
 	}
@@ -50,7 +50,7 @@ func (s *storms) waive(domain string) bool {
 // Reset forgives what was done about an object: budgets count it no more. It
 // returns how many actions that were.
 func (o *Outbox) Reset(ctx context.Context, object, owner string) (int, error) {
-	now := time.Now()
+	now := o.now()
 	n, err := o.Store.Forgive(ctx, object, watch.Event{At: now, Kind: watch.Suspension, Target: object, Summary: clip(owner + " reset " + object)})
 	for _, gate := range []string{"g4", "g5"} { // what was forgiven holds nothing any more
 		if err == nil {
@@ -65,7 +65,7 @@ func (o *Outbox) Reset(ctx context.Context, object, owner string) (int, error) {
 // keys: messages go, marked as a test, and rough actions pass the gates that
 // ask about anything but the alarm's state, are looked at, and stop there.
 func (o *Outbox) TestAction(ctx context.Context, project, alarm, owner string) ([]string, error) {
-	now := time.Now()
+	now := o.now()
 	v, ok := o.Engine.View(now, project, alarm)
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", watch.ErrNotFound, alarm)

@@ -48,6 +48,9 @@ type Options struct {
 	Owner   string        // of claims: differs between processes
 	Grace   time.Duration // for what is under way when Run is to end; 0: 10 s
 	Settings
+
+	// Clock is the wall clock; nil: time.Now. For tests of clocks that are set.
+	Clock func() time.Time
 }
 
 // Settings are what may change while an outbox runs.
@@ -68,6 +71,7 @@ type Outbox struct {
 	Owner    string
 	Grace    time.Duration
 	settings atomic.Pointer[Settings]
+	now      func() time.Time
 
 	wake     chan struct{}
 	breakers breakers
@@ -90,8 +94,11 @@ func New(o Options) *Outbox {
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	box := &Outbox{
-		Store: o.Store, Engine: o.Engine, Log: o.Log, Witness: o.Witness, Owner: o.Owner, Grace: o.Grace,
+		Store: o.Store, Engine: o.Engine, Log: o.Log, Witness: o.Witness, Owner: o.Owner, Grace: o.Grace, now: o.Clock,
 		wake: make(chan struct{}, 1), busy: map[string]*work{}, count: map[string]int{}, hopeless: map[int64]bool{}, ended: map[Outcome]int{},
 	}
 	box.settings.Store(&o.Settings)
@@ -102,7 +109,7 @@ func New(o Options) *Outbox {
 // held is asked about anew.
 func (o *Outbox) Set(ctx context.Context, s Settings) error {
 	o.settings.Store(&s)
-	err := o.Store.Rouse(ctx, "", time.Now())
+	err := o.Store.Rouse(ctx, "", o.now())
 	o.Wake()
 	return err
 }
@@ -124,11 +131,12 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 	working, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
-	last := time.Now()
+	last, at := o.now(), time.Now()
 	for ctx.Err() == nil {
-		now := time.Now()
-		o.followClock(ctx, last, now)
-		last = now
+		now := o.now()
+		passed := time.Since(at)
+		o.followClock(ctx, now, now.Round(0).Sub(last.Round(0))-passed)
+		last, at = now, at.Add(passed)
 		more, err := o.pass(ctx, working, now)
 		if err != nil && ctx.Err() == nil {
 			o.Log.Error("outbox cannot be read or written", "err", err)
@@ -152,7 +160,7 @@ func (o *Outbox) takeOver(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		err := o.Store.Release(ctx)
 		if err == nil {
-			err = o.Store.Rouse(ctx, "", time.Now())
+			err = o.Store.Rouse(ctx, "", o.now())
 		}
 		if err == nil {
 			return true
@@ -168,8 +176,7 @@ func (o *Outbox) takeOver(ctx context.Context) bool {
 
 // followClock makes all held rows due when the wall clock was set: their times
 // mean nothing any more.
-func (o *Outbox) followClock(ctx context.Context, last, now time.Time) {
-	step := now.Round(0).Sub(last.Round(0)) - now.Sub(last)
+func (o *Outbox) followClock(ctx context.Context, now time.Time, step time.Duration) {
 	if step.Abs() < 2*time.Second {
 		return
 	}

@@ -70,7 +70,7 @@ func (s Suspension) hold() Reply {
 
 // Suspend holds actions, of messages too, until Resume or Until.
 func (o *Outbox) Suspend(ctx context.Context, s Suspension) (Suspension, error) {
-	s.Since = time.Now()
+	s.Since = o.now()
 	if err := s.check(); err != nil {
 		return s, err
 	}
@@ -84,7 +84,7 @@ func (o *Outbox) Suspend(ctx context.Context, s Suspension) (Suspension, error) 
 // Resume ends the suspensions of one scope and name, and returns how many there
 // were. An empty project ends those of all.
 func (o *Outbox) Resume(ctx context.Context, s Suspension) (int, error) {
-	now := time.Now()
+	now := o.now()
 	all, err := o.Store.Suspensions(ctx, now)
 	if err != nil {
 		return 0, err

@@ -53,8 +53,8 @@ func (w *work) renew(ctx context.Context, id int64, lost context.CancelFunc) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
-			ours, err := w.o.Store.Renew(ctx, id, w.o.Owner, now.Add(lease))
+		case <-ticker.C:
+			ours, err := w.o.Store.Renew(ctx, id, w.o.Owner, w.o.now().Add(lease))
 			if err == nil && !ours {
 				w.o.Log.Warn("claim lost", "row", id)
 				lost()
@@ -81,7 +81,7 @@ func (w *work) save(ctx context.Context, changes ...Change) bool {
 // the store takes it, or the server stops; then the row is looked at again.
 func (w *work) keep(ctx context.Context, changes ...Change) bool {
 	for !w.save(ctx, changes...) {
-		ours, err := w.o.Store.Renew(context.WithoutCancel(ctx), w.row.ID, w.o.Owner, time.Now().Add(lease))
+		ours, err := w.o.Store.Renew(context.WithoutCancel(ctx), w.row.ID, w.o.Owner, w.o.now().Add(lease))
 		if err == nil && !ours {
 			return false
 		}
@@ -101,7 +101,7 @@ func (w *work) step(s Status, a Answer) Row {
 	if a.Baseline != nil {
 		r.Baseline = a.Baseline
 	}
-	r.note(Step{At: time.Now(), Status: s, HTTP: a.HTTP, Request: a.Request, Text: a.Text})
+	r.note(Step{At: w.o.now(), Status: s, HTTP: a.HTTP, Request: a.Request, Text: a.Text})
 	return r
 }
 
@@ -173,7 +173,7 @@ func (w *work) recover(ctx context.Context) {
 	switch sight.Verdict {
 	case Go:
 		r := w.step(Looked, Answer{Baseline: sight.Baseline, Text: "broke off: once more"})
-		w.put(ctx, r, event(r, watch.Action, time.Now(), "broke off in the middle, nothing tells that it came about: once more"))
+		w.put(ctx, r, event(r, watch.Action, w.o.now(), "broke off in the middle, nothing tells that it came about: once more"))
 	case Wait:
 		w.wait(ctx, Acting, sight)
 	default:
@@ -184,7 +184,7 @@ func (w *work) recover(ctx context.Context) {
 // wait gives the row back until later.
 func (w *work) wait(ctx context.Context, s Status, sight Sight) {
 	r := w.step(s, Answer{Baseline: sight.Baseline, Text: sight.Text})
-	r.Next = time.Now().Add(max(sight.After, time.Second))
+	r.Next = w.o.now().Add(max(sight.After, time.Second))
 	r.Why = sight.Text
 	r.Claim, r.Lease = "", time.Time{}
 	w.lost = !w.save(ctx, Change{Row: r, Owner: w.o.Owner})
@@ -200,7 +200,7 @@ func (w *work) act(ctx context.Context) {
 	}
 	answer, err := w.action.Act(ctx, w.row)
 	if err == nil || failureOf(err).Fate != NotHere { // which says nothing of the endpoint
-		w.o.breakers.report(endpointOf(w.row.Action), statusOf(answer, err), time.Now())
+		w.o.breakers.report(endpointOf(w.row.Action), statusOf(answer, err), w.o.now())
 	}
 	if err != nil {
 		w.failed(ctx, answer, failureOf(err))
@@ -216,7 +216,7 @@ func (w *work) act(ctx context.Context) {
 
 // enter leads a row from looked to acting, or holds it.
 func (w *work) enter(ctx context.Context) bool {
-	now := time.Now()
+	now := w.o.now()
 	look, err := w.o.lookout(ctx, now)
 	var answer Reply
 	if err == nil {
@@ -287,7 +287,7 @@ func (w *work) verify(ctx context.Context) {
 func (w *work) end(ctx context.Context, s Status, a Answer) {
 	r := w.step(s, a)
 	r.Why = a.Text
-	w.put(ctx, r, event(r, watch.Action, time.Now(), outcome(r, a)))
+	w.put(ctx, r, event(r, watch.Action, w.o.now(), outcome(r, a)))
 }
 
 // outcome is what the history says of an end.
@@ -305,7 +305,7 @@ func outcome(r Row, a Answer) string {
 // failed ends a row or has it tried again, as the failure says.
 func (w *work) failed(ctx context.Context, a Answer, f *Failure) {
 	a.HTTP, a.Text = f.HTTP, f.Error()
-	now := time.Now()
+	now := w.o.now()
 	switch {
 	case f.Fate == Unsure:
 		w.end(ctx, Unknown, a)
