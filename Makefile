@@ -26,6 +26,7 @@ both: ; for arch in amd64 arm64; do GOARCH=$$arch go build $(FLAGS) -ldflags '$(
 # The first build takes a minute of two cores: SQLite is one large package.
 demo: ; $(MAKE) -j2 build && images/demo/demo.sh && images/demo/watch.sh
 test: ; CGO_ENABLED=$(if $(CC_FOUND),1,0) go test $(if $(CC_FOUND),-race) ./...
+	$(if $(CC_FOUND),go test -run RandomHistories ./watch/outbox) # many more of them without the race detector
 test-system: deps ; images/e2e/system.sh
 lint: both ; .ci/lint
 fuzz: ; .ci/fuzz $(FUZZTIME)

@@ -47,7 +47,7 @@ type Engine struct {
 	// change is held by what changes definitions or states from before it is
 	// stored until it is visible; mu guards everything below. change is locked
 	// first; nobody waits for the store with mu locked.
-	change sync.Mutex
+	change turn
 	mu     sync.Mutex
 
 	projects  map[string]*project
@@ -74,6 +74,13 @@ type Engine struct {
 	forgot    time.Time // when keys were last forgotten
 }
 
+// A turn is a lock that is held while the store writes. Unlike for a mutex,
+// time passes in a test's bubble for who waits for it.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
 // A project is what belongs to one of a cloud's.
 type project struct {
 	id     string
@@ -98,6 +105,7 @@ func New(o Options) *Engine {
 	}
 	e := &Engine{
 		Options:  o,
+		change:   make(turn, 1),
 		projects: map[string]*project{},
 		byID:     map[int64]*entry{},
 		keys:     map[string]*key{},

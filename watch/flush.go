@@ -165,9 +165,13 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		fed = en.rule.fedBefore(k)
 	}
 	if !fed.IsZero() { // no later than now: the clock may have been set back since
-		en.beats.fed, en.beats.last = true, instant(min(fed.UnixNano(), now.UnixNano()))
+		last := instant(min(fed.UnixNano(), now.UnixNano()))
+		if en.state == Firing { // for the same reason: it had been silent for so long
+			last = min(last, instant(now.Add(-en.rule.silence).UnixNano()))
+		}
+		en.beats.fed, en.beats.last = true, last
 	}
-	if en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
+	if en.state != Firing && en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
 		second := uint32(now.Unix())
 		for _, b := range p.window.buckets {
 			en.beats.arrivals.add(min(b.at, second), p.window.stat(b))

@@ -225,6 +225,28 @@ func TestFiredAlarmStaysOverARestart(t *testing.T) {
 	b.want("g0", OK)
 }
 
+// Nor by a clock that was set back while the server was stopped: what a guest
+// pushed before it fell silent did not come just now.
+func TestFiredAlarmStaysWhenTheClockWasSetBack(t *testing.T) {
+	for _, back := range []time.Duration{4 * time.Minute, time.Hour} {
+		b := newBench(t, Options{})
+		g := b.guests(1)
+		b.pass(5*time.Minute, g.push)
+		g.dead["g0"] = true
+		b.pass(5*time.Minute, g.push)
+		if err := b.e.FlushAll(t.Context(), b.now); err != nil {
+			t.Fatal(err)
+		}
+		b.now = b.now.Add(-back)
+		b.restart()
+		b.pass(10 * time.Minute)
+		b.want("g0", Firing)
+		if fired := b.fired(); len(fired) != 1 {
+			t.Errorf("set back by %s: actions wanted by %v, want one", back, fired)
+		}
+	}
+}
+
 // A guest whose first sample was not flushed when the server was killed is
 // known by the state that the sample made.
 func TestKilledBeforeTheFirstFlush(t *testing.T) {

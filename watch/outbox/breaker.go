@@ -30,15 +30,16 @@ type breaker struct {
 	last     time.Time // failure
 }
 
-// open says whether an endpoint is not to be called now, and until when.
-func (b *breakers) open(endpoint string, now time.Time) (time.Time, bool) {
+// open says whether an endpoint is not to be called, and for how long. Its
+// times, and those of report, are of a clock that nobody sets.
+func (b *breakers) open(endpoint string, now time.Time) (left time.Duration, open bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.at[endpoint]
 	if e == nil || !now.Before(e.until) {
-		return time.Time{}, false
+		return 0, false
 	}
-	return e.until, true
+	return e.until.Sub(now), true
 }
 
 // report tells how a call went: a status of an answer below 500 and other than

@@ -25,21 +25,22 @@ import (
 // heartbeat each minute, each with an alarm whose action restarts it, and a
 // server, which may be killed and started again.
 type cloud struct {
-	t      *testing.T
-	dir    string
-	store  *memory
-	engine *watch.Engine
-	outbox *Outbox
-	gates  Gates
-	stop   func()
-	kill   func() // as kill -9
-	tweak  func(*Options)
-	stack  string        // of the alarms of add
-	post   *Post         // sends messages; nil: nothing does
-	full   *atomic.Bool  // says that the disk is; nil: it never is
-	random *rand.Rand    // lets commands fail; nil: they do not
-	period time.Duration // between pushes; 0: a minute
-	set    atomic.Int64  // by how much the wall clock was
+	t       *testing.T
+	dir     string
+	store   *memory
+	engine  *watch.Engine
+	outbox  *Outbox
+	gates   Gates
+	stop    func()
+	kill    func() // as kill -9
+	tweak   func(*Options)
+	stack   string // of the alarms of add
+	post    *Post  // sends messages; nil: nothing does
+	disk    disk
+	random  *rand.Rand    // lets commands fail; nil: they do not
+	period  time.Duration // between pushes; 0: a minute
+	set     atomic.Int64  // by how much the wall clock was
+	setBack bool
 
 	mu       sync.Mutex    // of what follows
 	down     *watch.Engine // that takes no pushes any more
@@ -52,6 +53,11 @@ type guest struct {
 	project, name string
 	up, cut       bool
 	sick          bool // a restart does not help
+	failing       bool // its service is
+	byHand        bool // its alarm was set by an operator since its last restart
+	reboots       int  // by the API
+	rebooted      time.Time
+	well          time.Time // since when its service is, as the server has heard; zero: it is not
 	next          time.Time
 	heard         time.Time // when its last push arrived
 	reachable     time.Time // since when it is up and not cut off; zero: it is not
@@ -59,10 +65,18 @@ type guest struct {
 
 // A restart is one that was begun.
 type restart struct {
-	guest, key string
-	at, heard  time.Time
-	reachable  time.Duration
+	guest, key      string
+	at, heard       time.Time
+	wall            time.Time // at, by the clock of the server
+	reachable       time.Duration
+	byHand, setBack bool          // its alarm and the clock, before it
+	service         bool          // that is why
+	well            time.Duration // for which the service was
+	clocked         bool          // the wall clock was set since the one before
 }
+
+// silence is what the alarm of a guest that pushes each minute allows.
+const silence = 135 * time.Second
 
 // now is the time by the wall clock.
 func (c *cloud) now() time.Time { return time.Now().Round(0).Add(time.Duration(c.set.Load())) }
@@ -71,7 +85,7 @@ func (c *cloud) now() time.Time { return time.Now().Round(0).Add(time.Duration(c
 func (c *cloud) serve() {
 	c.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	st := session{memory: c.store, dead: new(atomic.Bool), full: cmp.Or(c.full, new(atomic.Bool))}
+	st := session{memory: c.store, disk: &c.disk, dead: new(atomic.Bool)}
 	begun := time.Now()
 	engine := watch.New(watch.Options{Store: st, Log: quiet, OnBatch: func(b watch.Batch) { c.outbox.OnBatch(b) },
 		Clock: c.now, Monotonic: func(time.Time) time.Duration { return time.Since(begun) }})
@@ -120,7 +134,13 @@ func (c *cloud) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = c.engine
+	for _, g := range c.guests {
+		g.well = time.Time{}
+	}
 }
+
+// serviceSuffix ends the name of the alarm on a guest's service.
+const serviceSuffix = "-service"
 
 // run is what a restart of a guest does, now and then not as it should.
 func (c *cloud) run(ctx context.Context, cmd sys.Cmd) (sys.Result, error) {
@@ -129,11 +149,17 @@ func (c *cloud) run(ctx context.Context, cmd sys.Cmd) (sys.Result, error) {
 		name, value, _ := strings.Cut(v, "=")
 		vars[name] = value
 	}
-	fate := c.restart(vars["CFNWATCH_ALARM"], vars["CFNWATCH_KEY"])
+	fate := 9
+	if c.random != nil {
+		c.mu.Lock()
+		fate = c.random.IntN(12)
+		c.mu.Unlock()
+	}
+	c.restart(vars["CFNWATCH_ALARM"], vars["CFNWATCH_KEY"], fate > 1)
 	switch fate {
-	case 0:
+	case 0, 2:
 		return sys.Result{Status: 1}, nil
-	case 1:
+	case 1, 3:
 		select {
 		case <-ctx.Done():
 			return sys.Result{}, context.Cause(ctx)
@@ -144,30 +170,36 @@ func (c *cloud) run(ctx context.Context, cmd sys.Cmd) (sys.Result, error) {
 	return sys.Result{}, nil
 }
 
-// restart brings a guest back and says what comes of the command.
-func (c *cloud) restart(name, key string) (fate int) {
+// restart notes that a guest is restarted for an alarm, and brings it back if
+// that has an effect.
+func (c *cloud) restart(alarm, key string, effect bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fate = 9
-	if c.random != nil {
-		fate = c.random.IntN(8)
+	name, service := strings.CutSuffix(alarm, serviceSuffix)
+	g := c.guests[slices.IndexFunc(c.guests, func(g *guest) bool { return g.name == name })]
+	r := restart{guest: name, key: key, at: time.Now(), wall: c.now(), heard: g.heard, service: service, byHand: g.byHand, setBack: c.setBack}
+	if !g.reachable.IsZero() {
+		r.reachable = time.Since(g.reachable)
 	}
-	for _, g := range c.guests {
-		if g.name != name {
-			continue
-		}
-		r := restart{guest: name, key: key, at: time.Now(), heard: g.heard}
-		if !g.reachable.IsZero() {
-			r.reachable = time.Since(g.reachable)
-		}
-		c.restarts = append(c.restarts, r)
-		if fate != 0 {
-			g.up = !g.sick
-			g.next = time.Now().Add(20 * time.Second)
-		}
-		g.settle()
+	if !g.well.IsZero() {
+		r.well = time.Since(g.well)
 	}
-	return fate
+	if n := len(c.restarts); n > 0 {
+		last := c.restarts[n-1]
+		r.clocked = r.wall.Sub(last.wall) != r.at.Sub(last.at)
+	}
+	c.restarts = append(c.restarts, r)
+	g.byHand = g.byHand && service
+	if !effect {
+		return
+	}
+	g.up = !g.sick
+	g.failing = g.failing && g.sick
+	g.reboots, g.rebooted = g.reboots+1, time.Now()
+	g.next, g.reachable = time.Now().Add(c.every()/3), time.Time{}
+	if g.settle(); !g.reachable.IsZero() {
+		g.reachable = g.next
+	}
 }
 
 // settle notes since when a guest can be heard.
@@ -233,8 +265,22 @@ func (c *cloud) push(now time.Time) {
 			g.heard = now
 			c.engine.Put(c.now(), watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
 				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})
+			c.pushService(g, now)
 		}
 	}
+}
+
+// pushService tells whether the service of a guest has failed.
+func (c *cloud) pushService(g *guest, now time.Time) {
+	sample := watch.Sample{Namespace: "system/linux", Metric: "ServiceFailure", Alarm: g.name + serviceSuffix, Count: 1}
+	switch {
+	case g.failing:
+		sample.Sum, sample.Min, sample.Max = 1, 1, 1
+		g.well = time.Time{}
+	case g.well.IsZero():
+		g.well = now
+	}
+	c.engine.Put(c.now(), watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack}, []watch.Sample{sample})
 }
 
 // newCloud starts a server in a bubble.

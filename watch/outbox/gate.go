@@ -66,6 +66,7 @@ type lookout struct {
 	o         *Outbox
 	*Settings // as they were then
 	now       time.Time
+	set       time.Time // when the clock was, or the outbox began
 	suspended []Suspension
 	stormy    map[string]storm // by domain
 	events    []watch.Event    // of storms that were seen to begin or to end
@@ -73,7 +74,10 @@ type lookout struct {
 
 func (o *Outbox) lookout(ctx context.Context, now time.Time) (*lookout, error) {
 	s, err := o.Store.Suspensions(ctx, now)
-	return &lookout{o: o, Settings: o.settings.Load(), now: now, suspended: s, stormy: map[string]storm{}}, err
+	o.mu.Lock()
+	set := o.clockSet
+	o.mu.Unlock()
+	return &lookout{o: o, Settings: o.settings.Load(), now: now, set: set, suspended: s, stormy: map[string]storm{}}, err
 }
 
 // A candidate is a row before the gates.
@@ -156,8 +160,8 @@ func (l *lookout) message(c candidate, n Name) Reply {
 	if s := l.suspension(c); s != nil {
 		return s.hold()
 	}
-	if until, open := l.o.breakers.open(endpointOf(c.Action), l.now); open {
-		return Reply{Gate: breakerGate, Verdict: Hold, Cause: endpointOf(c.Action) + " does not answer", Until: until}
+	if left, open := l.o.breakers.open(endpointOf(c.Action), time.Now()); open {
+		return Reply{Gate: breakerGate, Verdict: Hold, Cause: endpointOf(c.Action) + " does not answer", Until: l.now.Add(left)}
 	}
 	return Reply{}
 }
@@ -216,7 +220,7 @@ func (c candidate) ofSilence() bool {
 }
 
 // target is g4: one action in flight on a target, and time for the last one to
-// show its effect. An action for which its own alarm fired anew came after the
+// show its effect, which also one may have that failed. An action for which its own alarm fired anew came after the
 // target was back.
 func (l *lookout) target(ctx context.Context, c candidate) (Reply, error) {
 	t, err := l.o.Store.Tally(ctx, TallyQuery{Object: c.Object, Since: l.now, Except: c.Key})
@@ -231,8 +235,11 @@ func (l *lookout) target(ctx context.Context, c candidate) (Reply, error) {
 		return Reply{}, err
 	}
 	for _, r := range last {
-		if r.Status != Done || r.Began.IsZero() || r.Forgiven || r.Key == c.Key {
+		if r.Began.IsZero() || r.Forgiven || r.Key == c.Key {
 			continue
+		}
+		if r.Began.After(l.now) { // by a clock that was set back since
+			r.Began = l.set
 		}
 		if until := l.settled(r, c); l.now.Before(until) {
 			return Reply{Gate: "g4", Verdict: Hold, Until: until, Cause: fmt.Sprintf("%s of %s may still take effect", Shown(r.Action), clock(r.Began))}, nil
@@ -241,7 +248,7 @@ func (l *lookout) target(ctx context.Context, c candidate) (Reply, error) {
 	return Reply{}, nil
 }
 
-// settled is until when an action that was done may take to show its effect:
+// settled is until when an action that began may take to show its effect:
 // until its alarm is OK, or the boot grace and what its alarm needs to see it.
 func (l *lookout) settled(done Row, c candidate) time.Time {
 	v, known := l.o.Engine.ViewID(l.now, done.AlarmID)

@@ -19,6 +19,7 @@ import (
 // a time.
 type desk struct {
 	takes time.Duration
+	fails error
 	mu    sync.Mutex
 	acted []string
 }
@@ -31,7 +32,7 @@ func (d *desk) Act(_ context.Context, r Row) (Answer, error) {
 	d.acted = append(d.acted, r.Alarm+": "+r.Notice)
 	d.mu.Unlock()
 	time.Sleep(d.takes)
-	return Answer{}, nil
+	return Answer{}, d.fails
 }
 
 func (d *desk) all() []string {
@@ -227,10 +228,16 @@ func TestOneActionOfTarget(t *testing.T) {
 }
 
 // An action that was done has the boot grace and what its alarm takes to see
-// the target again, before another alarm's begins.
+// the target again, before another alarm's begins; also one of which nobody can
+// tell what came of it.
 func TestActionHasTimeToShowItsEffect(t *testing.T) {
+	for _, fails := range []error{nil, errors.New("HTTP 502"), &Failure{Err: errors.New("it broke off"), Fate: Unsure}} {
+		t.Run(fmt.Sprint(fails), func(t *testing.T) { hasTimeToShowItsEffect(t, &desk{fails: fails}) })
+	}
+}
+
+func hasTimeToShowItsEffect(t *testing.T, quick *desk) {
 	in(t, func(t *testing.T, c *cloud) {
-		quick := &desk{}
 		c.with(func(o *Options) { o.Actions[Exec] = quick })
 		c.pass(time.Minute)
 		c.twoFire()

@@ -1,19 +1,13 @@
 package outbox_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,156 +16,37 @@ import (
 	. "github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
-// A session is a store as one process sees it: when the process is killed, or
-// the disk is full, nothing is written any more.
-type session struct {
-	*memory
-	dead *atomic.Bool
-	full *atomic.Bool // the disk, for every process
-}
+var (
+	seeds = flag.Uint64("seeds", histories, "how many histories TestRandomHistories plays")
+	first = flag.Uint64("seed", 0, "the first of them")
+)
 
-var errNotWritten = errors.New("not written")
-
-func (s session) err() error {
-	if s.dead.Load() || s.full.Load() {
-		return errNotWritten
-	}
-	return nil
-}
-
-func (s session) Record(ctx context.Context, b watch.Batch) error {
-	return errors.Join(s.err(), s.then(func() error { return s.memory.Record(ctx, b) }))
-}
-
-// then does what a living process does.
-func (s session) then(f func() error) error {
-	if s.err() != nil {
-		return nil
-	}
-	return f()
-}
-
-func (s session) Flush(ctx context.Context, kept []watch.Kept) error {
-	return errors.Join(s.err(), s.then(func() error { return s.memory.Flush(ctx, kept) }))
-}
-
-func (s session) Claim(ctx context.Context, id int64, owner string, now, until time.Time) (Row, bool, error) {
-	if err := s.err(); err != nil {
-		return Row{}, false, err
-	}
-	return s.memory.Claim(ctx, id, owner, now, until)
-}
-
-func (s session) Update(ctx context.Context, changes ...Change) ([]string, error) {
-	if err := s.err(); err != nil {
-		return nil, err
-	}
-	return s.memory.Update(ctx, changes...)
-}
-
-func (s session) Renew(ctx context.Context, id int64, owner string, until time.Time) (bool, error) {
-	if err := s.err(); err != nil {
-		return false, err
-	}
-	return s.memory.Renew(ctx, id, owner, until)
-}
-
-func (s session) Release(ctx context.Context) error {
-	if s.dead.Load() { // a process that was killed gives nothing back
-		return nil
-	}
-	return s.memory.Release(ctx)
-}
-
-func (s session) Rouse(ctx context.Context, gate string, now time.Time) error {
-	return errors.Join(s.err(), s.then(func() error { return s.memory.Rouse(ctx, gate, now) }))
-}
-
-// pipes are a network in a bubble: what is dialled is served.
-type pipes struct {
-	accept chan net.Conn
-	down   atomic.Bool
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	if p.down.Load() {
-		return nil, errors.New("no route to host")
-	}
-	ours, theirs := net.Pipe()
-	select {
-	case p.accept <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Accept, Close and Addr implement net.Listener.
-func (p *pipes) Accept() (net.Conn, error) {
-	c, ok := <-p.accept
-	if !ok {
-		return nil, net.ErrClosed
-	}
-	return c, nil
-}
-
-func (p *pipes) Close() error   { return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-// A mailbox is a receiver of messages behind pipes, which fails at random.
-type mailbox struct {
-	pipes
-	server *http.Server
-
-	mu     sync.Mutex
-	random *rand.Rand
-	calm   bool
-	got    []string // keys, each time that one came
-}
-
-func newMailbox(random *rand.Rand) *mailbox {
-	m := &mailbox{pipes: pipes{accept: make(chan net.Conn)}, random: random}
-	m.server = &http.Server{Handler: m}
-	go func() { _ = m.server.Serve(m) }()
-	return m
-}
-
-func (m *mailbox) close() {
-	close(m.accept)
-	_ = m.server.Close()
-}
-
-func (m *mailbox) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	_, _ = io.Copy(io.Discard, req.Body)
-	m.mu.Lock()
-	fate := m.random.IntN(10)
-	calm := m.calm
-	if calm || fate != 0 {
-		m.got = append(m.got, req.Header.Get("Idempotency-Key"))
-	}
-	m.mu.Unlock()
-	switch {
-	case calm || fate > 2:
-	case fate == 1: // it came, but the answer did not
-		w.WriteHeader(http.StatusGatewayTimeout)
-	case fate == 2:
-		time.Sleep(40 * time.Second)
-	default:
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-}
-
-// A history is a cloud to which random things happen.
+// A history is a cloud to which random things happen. Its guests push each ten
+// seconds, so that little time tells much.
 type history struct {
 	*cloud
 	random    *rand.Rand
 	mail      *mailbox
-	full      atomic.Bool
+	api       nova
 	suspended []Suspension
+	settings  Settings
+	told      []string // what happened, for who looks into a failure
 }
+
+// The guests of a history, half of which are restarted by a command and half by
+// calls of an API, and what their alarms allow.
+const (
+	guestsOfOne    = 8
+	guestsOfTwo    = 4
+	pushes         = 10 * time.Second
+	allowedSilence = pushes + pushes*5/4
+)
 
 // chance is true once in n.
 func (h *history) chance(n int) bool { return h.random.IntN(n) == 0 }
+
+// seconds is a time of less than n.
+func (h *history) seconds(n int) time.Duration { return time.Duration(h.random.IntN(n)) * time.Second }
 
 func (h *history) any() []*guest {
 	i := h.random.IntN(len(h.guests))
@@ -181,52 +56,116 @@ func (h *history) any() []*guest {
 // ofProject are the guests of one of the two projects.
 func (h *history) ofProject() []*guest {
 	if h.chance(2) {
-		return h.guests[:20]
+		return h.guests[:guestsOfOne]
 	}
-	return h.guests[20:]
+	return h.guests[guestsOfOne:]
+}
+
+// A thing is what may happen in a history.
+type thing struct {
+	name   string
+	weight int
+	happen func(h *history)
+}
+
+// things are all of them.
+var things = []thing{
+	{"a guest dies", 4, func(h *history) { h.each(h.any(), func(g *guest) { g.up = false }) }},
+	{"a guest dies for good", 1, func(h *history) { h.each(h.any(), func(g *guest) { g.up, g.sick = false, true }) }},
+	{"a guest hangs for a moment", 2, func(h *history) {
+		g := h.any()
+		h.each(g, func(g *guest) { g.up = false })
+		h.pass(h.seconds(40))
+		h.each(g, func(g *guest) { g.up = true })
+	}},
+	{"a guest comes back by itself", 3, func(h *history) { h.each(h.any(), func(g *guest) { g.up, g.sick, g.failing = true, false, false }) }},
+	{"a guest's service fails", 3, func(h *history) { h.each(h.any(), func(g *guest) { g.failing = true }) }},
+	{"a guest's network is cut, or back", 2, func(h *history) { h.each(h.any(), func(g *guest) { g.cut = !g.cut }) }},
+	{"a project's network is cut", 1, func(h *history) { h.each(h.ofProject(), func(g *guest) { g.cut = true }) }},
+	{"all networks are well", 2, func(h *history) { h.each(h.guests, func(g *guest) { g.cut = false }) }},
+	{"the server is killed", 2, func(h *history) { h.again(h.kill) }},
+	{"the server is stopped", 1, func(h *history) { h.again(h.stop) }},
+	{"the server dies at a write", 2, func(h *history) {
+		h.disk.after.Store(h.chance(2))
+		h.disk.doom.Store(1 + int64(h.random.IntN(12)))
+		h.pass(h.seconds(60))
+		h.again(h.kill)
+		h.disk.doom.Store(0)
+	}},
+	{"the disk is full", 1, func(h *history) {
+		h.disk.full.Store(true)
+		h.pass(h.seconds(60))
+		h.disk.full.Store(false)
+	}},
+	{"the disk is slow", 1, func(h *history) {
+		h.disk.slow.Store(int64(h.random.IntN(8000)) * int64(time.Millisecond))
+		h.pass(h.seconds(40))
+		h.disk.slow.Store(0)
+		h.pass(9 * time.Second) // the last write ends
+	}},
+	{"the clock is set", 1, func(h *history) {
+		step := []time.Duration{time.Second, 3 * time.Second, time.Minute, time.Hour}[h.random.IntN(4)]
+		if h.chance(2) {
+			step = -step
+		}
+		h.set.Add(int64(step))
+		h.told = append(h.told, "... by "+step.String())
+		h.setBack = h.setBack || step < 0
+	}},
+	{"mail is down, or up", 1, func(h *history) { h.mail.down.Store(!h.mail.down.Load()) }},
+	{"the API is away, or back", 1, func(h *history) { h.api.away.Store(!h.api.away.Load()) }},
+	{"an operator suspends", 1, (*history).suspend},
+	{"an operator resumes", 1, (*history).resume},
+	{"an operator resumes storms", 1, (*history).resumeStorms},
+	{"an operator resets", 1, func(h *history) {
+		if _, err := h.outbox.Reset(h.t.Context(), h.any()[0].name, "test"); err != nil {
+			h.t.Error(err)
+		}
+	}},
+	{"an operator sets a state", 1, func(h *history) {
+		g := h.any()[0]
+		h.each([]*guest{g}, func(g *guest) { g.byHand = true })
+		state := []watch.State{watch.OK, watch.Firing, watch.NoData}[h.random.IntN(3)]
+		op := watch.Caller{Project: g.project, Role: watch.Operator}
+		if err := h.engine.SetState(h.t.Context(), h.now(), op, g.name, state, "by hand", nil); err != nil {
+			h.t.Error(err)
+		}
+	}},
+	{"an operator reloads", 1, func(h *history) {
+		if err := h.outbox.Set(h.t.Context(), h.settings); err != nil {
+			h.t.Error(err)
+		}
+	}},
 }
 
 // step lets one thing happen.
 func (h *history) step() {
-	set := func(guests []*guest, f func(g *guest)) { h.each(guests, f) }
-	switch h.random.IntN(16) {
-	case 0, 1, 2:
-		set(h.any(), func(g *guest) { g.up = false })
-	case 3:
-		set(h.any(), func(g *guest) { g.up, g.sick = false, true })
-	case 4, 5:
-		set(h.any(), func(g *guest) { g.up, g.sick = true, false })
-	case 6:
-		set(h.any(), func(g *guest) { g.cut = !g.cut })
-	case 7:
-		set(h.ofProject(), func(g *guest) { g.cut = true })
-	case 8, 9:
-		set(h.guests, func(g *guest) { g.cut = false })
-	case 10:
-		h.kill()
-		time.Sleep(time.Duration(h.random.IntN(300)) * time.Second)
-		h.serve()
-	case 11:
-		h.full.Store(true)
-		h.pass(time.Duration(h.random.IntN(240)) * time.Second)
-		h.full.Store(false)
-	case 12:
-		h.mail.down.Store(!h.mail.down.Load())
-	case 13:
-		h.suspend()
-	case 14:
-		h.resume()
-	case 15:
-		if _, err := h.outbox.Reset(h.t.Context(), "alarm/p1/p1-0000", "test"); err != nil {
-			h.t.Error(err)
+	sum := 0
+	for _, t := range things {
+		sum += t.weight
+	}
+	n := h.random.IntN(sum)
+	for _, t := range things {
+		if n -= t.weight; n < 0 {
+			h.told = append(h.told, fmt.Sprintf("%s %s", time.Now().Format(time.TimeOnly), t.name))
+			t.happen(h)
+			return
 		}
 	}
+}
+
+// again ends the server and starts another.
+func (h *history) again(end func()) {
+	end()
+	time.Sleep(h.seconds(60))
+	h.disk.doom.Store(0)
+	h.serve()
 }
 
 func (h *history) suspend() {
 	s := Suspension{Scope: OfProject, Name: "p1", Owner: "test"}
 	if h.chance(2) {
-		s = Suspension{Scope: OfAlarm, Project: "p2", Name: h.guests[21].name, Owner: "test", Until: time.Now().Add(10 * time.Minute)}
+		s = Suspension{Scope: OfAlarm, Project: "p2", Name: h.guests[guestsOfOne+1].name, Owner: "test", Until: h.now().Add(2 * time.Minute)}
 	}
 	if _, err := h.outbox.Suspend(h.t.Context(), s); err != nil {
 		h.t.Error(err)
@@ -239,48 +178,71 @@ func (h *history) resume() {
 		if _, err := h.outbox.Resume(h.t.Context(), s); err != nil {
 			h.t.Error(err)
 		}
+	} // none is forgotten: one that is over goes on when the clock is set back
+}
+
+func (h *history) resumeStorms() {
+	for _, s := range h.outbox.Storms() {
+		if _, err := h.outbox.ResumeStorm(h.t.Context(), s.Domain, "test"); err != nil {
+			h.t.Error(err)
+		}
 	}
-	h.suspended = nil
+}
+
+// open are the actions that have not ended.
+func (h *history) open() []Row {
+	rows, err := h.store.Rows(h.t.Context(), RowQuery{Open: true, Limit: 1000})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return rows
 }
 
 // calm ends all that goes wrong, and lets what waits come to its end.
 func (h *history) calm() {
-	h.full.Store(false)
 	h.mail.down.Store(false)
+	h.api.away.Store(false)
 	h.mail.mu.Lock()
 	h.mail.calm = true
 	h.mail.mu.Unlock()
 	h.resume()
 	h.each(h.guests, func(g *guest) { g.cut = false })
-	h.pass(90 * time.Minute)
+	h.settle()
 	// So many may be dead for good that it looks like a storm: what that holds
 	// is told, and goes on when an operator knows better.
-	open, err := h.store.Rows(h.t.Context(), RowQuery{Open: true, Limit: 1000})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	for _, r := range open {
+	for _, r := range h.open() {
 		told := slices.ContainsFunc(slices.Collect(maps.Keys(h.store.rows)), func(key string) bool { return strings.HasPrefix(key, "notice|storm|") })
 		if r.Status != Held || r.Gate != "g3" || !told {
 			h.t.Errorf("%s is still %s by %s (%s), a storm was told: %v", r.Key, r.Status, r.Gate, r.Why, told)
 		}
 	}
 	for range 5 {
-		for _, s := range h.outbox.Storms() {
-			if _, err := h.outbox.ResumeStorm(h.t.Context(), s.Domain, "test"); err != nil {
-				h.t.Error(err)
-			}
+		h.resumeStorms()
+		if h.settle(); len(h.open()) == 0 {
+			return
 		}
-		h.pass(10 * time.Minute)
+	}
+}
+
+// settle lets time pass until nothing waits, or for as long as anything may.
+func (h *history) settle() {
+	h.pass(2 * allowedSilence)
+	for range 40 {
+		if len(h.open()) == 0 {
+			return
+		}
+		h.pass(time.Minute)
 	}
 }
 
 // Whatever happens, each failure is answered at most once, living guests are
 // left alone, budgets are kept, and what was wanted comes to an end of which
-// the history tells.
+// the history tells. A seed that fails is played alone by
+// go test -run TestRandomHistories -args -seed N -seeds 1.
 func TestRandomHistories(t *testing.T) {
-	for seed := range uint64(6 / each) {
+	for seed := *first; seed < *first+*seeds; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { playHistory(t, seed) })
 		})
 	}
@@ -289,124 +251,64 @@ func TestRandomHistories(t *testing.T) {
 func playHistory(t *testing.T, seed uint64) {
 	h := &history{random: rand.New(rand.NewPCG(seed, 7))}
 	h.mail = newMailbox(rand.New(rand.NewPCG(seed, 8)))
-	h.cloud = &cloud{t: t, dir: t.TempDir(), store: newMemory(), gates: DefaultGates(), full: &h.full, random: rand.New(rand.NewPCG(seed, 9)),
-		post:  &Post{Access: Access{Transport: &http.Transport{DialContext: h.mail.dial, DisableKeepAlives: true}}},
-		tweak: func(o *Options) { o.Actions[Notify] = &Operator{Post: h.post, URLs: []string{"http://mail/operator"}} }}
+	gates := DefaultGates()
+	gates.BootGrace, gates.HoldFor = 30*time.Second, 10*time.Minute
+	gates.PerTarget = []Budget{{3, 10 * time.Minute}, {6, 4 * time.Hour}}
+	h.cloud = &cloud{t: t, dir: t.TempDir(), store: newMemory(), gates: gates, random: rand.New(rand.NewPCG(seed, 9)), period: pushes,
+		post: &Post{Access: Access{Transport: &http.Transport{DialContext: h.mail.dial, DisableKeepAlives: true}}},
+		tweak: func(o *Options) {
+			o.Actions[Notify] = &Operator{Post: h.post, URLs: []string{"http://mail/operator"}}
+			o.Actions[Reboot] = &h.api
+			h.settings = o.Settings
+		}}
+	h.api.h = h
 	h.serve()
-	h.add("p1", 20, "http://mail/")
-	h.add("p2", 8, "http://mail/")
-	h.pass(5 * time.Minute)
-	for range 120 {
+	h.add("p1", guestsOfOne, "http://mail/")
+	h.add("p2", guestsOfTwo, "http://mail/")
+	h.addServices()
+	h.pass(time.Minute)
+	for range 40 {
 		h.step()
-		h.pass(time.Duration(5+h.random.IntN(120)) * time.Second)
+		h.pass(time.Second + h.seconds(30))
 	}
 	h.calm()
 	h.stop()
 	h.mail.close()
 	h.checkRestarts()
 	h.checkRows()
+	h.checkDead()
 	h.checkReplay()
 	h.checkMail()
-	t.Logf("seed %d: %d restarts, %d messages", seed, len(h.restarts), len(h.mail.got))
+	if t.Failed() {
+		t.Logf("seed %d:\n%s", seed, strings.Join(h.told, "\n"))
+		for _, r := range h.restarts {
+			t.Logf("restart %s of %s at %s", r.key, r.guest, r.at.Format(time.TimeOnly))
+		}
+	}
 }
 
-// silence is what the guests' alarms allow.
-const silence = 135 * time.Second
-
-func (h *history) checkRestarts() {
-	keys, last := map[string]bool{}, map[string]time.Time{}
-	for i, r := range h.restarts {
-		if keys[r.key] {
-			h.t.Errorf("%s ran twice", r.key)
+// addServices defines an alarm on the service of each guest, whose target is
+// that of its heartbeats.
+func (h *history) addServices() {
+	for i, g := range h.guests {
+		action := "cfnwatch:exec:restart"
+		if i%2 == 1 {
+			action = rebootOf(i)
 		}
-		keys[r.key] = true
-		if heard := r.at.Sub(r.heard); heard > 2*time.Second && heard < silence {
-			h.t.Errorf("%s restarted at %s: heard %s before", r.guest, r.at, heard)
-		}
-		if r.reachable > silence {
-			h.t.Errorf("%s restarted at %s: it pushed for %s", r.guest, r.at, r.reachable)
-		}
-		if before, ok := last[r.guest]; ok && !r.heard.After(before) {
-			h.t.Errorf("%s restarted at %s again: not heard since the last at %s", r.guest, r.at, before)
-		}
-		last[r.guest] = r.at
-		inHour := 0
-		for _, other := range h.restarts[:i+1] {
-			if other.guest == r.guest && r.at.Sub(other.at) < time.Hour {
-				inHour++
+		base := watch.Alarm{Project: g.project, Namespace: "system/linux", Period: pushes, Periods: 1, Origin: watch.FromRules, Target: g.name,
+			ActionsEnabled: true, OnAlarm: []string{"http://mail/", action}, OnOK: []string{"http://mail/"}}
+		beats, service := base, base
+		beats.Name, beats.Metric, beats.Statistic, beats.Threshold, beats.Comparison, beats.Missing = g.name, "Heartbeat", watch.SampleCount, 1, watch.Less, watch.MissingBreaching
+		service.Name, service.Metric, service.Statistic, service.Comparison, service.Missing = g.name+serviceSuffix, "ServiceFailure", watch.Maximum, watch.Greater, watch.MissingIgnore
+		for _, a := range []watch.Alarm{beats, service} {
+			if _, err := h.engine.Define(h.t.Context(), h.now(), rules, a); err != nil {
+				h.t.Fatal(err)
 			}
 		}
-		// The budgets of this guest were reset now and then.
-		if inHour > 3 && r.guest != "p1-0000" {
-			h.t.Errorf("%s restarted %d times within an hour", r.guest, inHour)
-		}
-		if i > 0 && r.at.Sub(h.restarts[i-1].at) < time.Second {
-			h.t.Errorf("restarts %s apart", r.at.Sub(h.restarts[i-1].at))
-		}
 	}
 }
 
-// checkRows holds each row to its end, and to a line that tells of it.
-func (h *history) checkRows() {
-	ran := map[string]bool{}
-	for _, r := range h.restarts {
-		ran[r.key] = true
-	}
-	for key, r := range h.store.rows {
-		lines := strings.Join(h.history(watch.EventQuery{Key: key}), "\n")
-		switch {
-		case !r.Status.Ended():
-			h.t.Errorf("%s is still %s (%s)", key, r.Status, r.Why)
-		case !strings.Contains(lines, string(r.Status)+": "):
-			h.t.Errorf("%s is %s, and the history does not say so:\n%s", key, r.Status, lines)
-		case r.Rough && (r.Status == Done || r.Status == GaveUp) != ran[key] && r.Status != Unknown:
-			h.t.Errorf("%s is %s, ran: %v", key, r.Status, ran[key])
-		}
-	}
-}
-
-// checkReplay plays the history over, to the states there are.
-func (h *history) checkReplay() {
-	type item struct {
-		New        struct{ StateValue watch.State } `json:"newState"`
-		Transition int                              `json:"transition"`
-	}
-	for _, v := range h.engine.Alarms(time.Now(), rules, watch.AlarmQuery{}) {
-		events, _, err := h.store.Events(h.t.Context(), watch.EventQuery{
-			Project: v.Project, Alarm: v.Name, Kinds: []watch.EventKind{watch.StateUpdate}, OldestFirst: true, Limit: 10_000})
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		state, n := watch.NoData, 0
-		for _, e := range events {
-			var i item
-			if err := json.Unmarshal(e.Data, &i); err != nil || i.Transition != n+1 {
-				h.t.Fatalf("transition %d of %s after %d: %v", i.Transition, v.Name, n, err)
-			}
-			state, n = i.New.StateValue, i.Transition
-		}
-		if state != v.State || n != v.Number {
-			h.t.Errorf("%s: the history comes to %s (%d), it is %s (%d)", v.Name, state, n, v.State, v.Number)
-		}
-	}
-}
-
-// checkMail looks at what came: each message, and of an alarm in their order.
-func (h *history) checkMail() {
-	first, newest := map[string]bool{}, map[int64]int{}
-	for _, key := range h.mail.got {
-		r := h.store.rows[key]
-		if r == nil {
-			h.t.Fatalf("a message with key %s, of which there is no row", key)
-		}
-		if !first[key] && r.Number < newest[r.AlarmID] {
-			h.t.Errorf("%s came after transition %d", key, newest[r.AlarmID])
-		}
-		first[key], newest[r.AlarmID] = true, max(newest[r.AlarmID], r.Number)
-	}
-	for key, r := range h.store.rows {
-		if !r.Rough && r.Status == Done && !first[key] {
-			h.t.Errorf("%s is done, and never came", key)
-		}
-	}
+// rebootOf is the action that reboots a guest by the API.
+func rebootOf(i int) string {
+	return fmt.Sprintf("cfnwatch:reboot:%08d-0000-0000-0000-000000000000", i)
 }

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,11 +15,10 @@ func TestServerThatStartsWithAFullDiskActsLater(t *testing.T) {
 	in(t, func(t *testing.T, c *cloud) {
 		s := c.suspended()
 		c.stop()
-		c.full = new(atomic.Bool)
-		c.full.Store(true)
+		c.disk.full.Store(true)
 		c.serve()
 		c.pass(time.Minute)
-		c.full.Store(false)
+		c.disk.full.Store(false)
 		c.pass(3 * time.Second)
 		c.resume(s)
 		c.pass(5 * time.Minute)
@@ -67,5 +67,61 @@ func TestActionOfAClockThatWasAheadBlocksNobody(t *testing.T) {
 		c.resume(s)
 		c.pass(time.Minute)
 		c.wantRestarts("the clock was ahead", "p1-0000")
+	})
+}
+
+// Nor does one on the same target: it has its time to show its effect, and not
+// until the clock is there again.
+func TestTargetIsNotHeldByAClockThatWasAhead(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		s := c.suspended()
+		v, _ := c.engine.View(c.now(), "p1", "p1-0001")
+		c.store.mu.Lock()
+		c.store.set(Row{Key: "alarm/p1/p1-0000|of tomorrow", Wanted: watch.Wanted{Transition: watch.Transition{Project: "p1", AlarmID: v.ID}, Span: time.Minute}, Rough: true,
+			Object: "alarm/p1/p1-0000", Status: Done, Began: c.now().Add(24 * time.Hour), Born: c.now()})
+		c.store.mu.Unlock()
+		c.stop()
+		c.serve()
+		c.resume(s)
+		c.pass(3 * time.Minute)
+		c.wantRow("as if it had been done when the server began", c.rows("p1-0000")[0], Held, "g4", "may still take effect")
+		c.pass(8 * time.Minute)
+		c.wantRestarts("the clock was ahead", "p1-0000")
+	})
+}
+
+// An endpoint that did not answer is tried again after its time, whatever the
+// clock is set to.
+func TestBreakerDoesNotFollowTheClock(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		told := &desk{fails: &Failure{Err: errors.New("HTTP 503"), Fate: Again, HTTP: 503}}
+		c.with(func(o *Options) { o.Actions[Webhook] = told })
+		c.add("p1", 1, "http://mail/")
+		c.pass(5 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(20 * time.Minute)
+		told.fails = nil
+		c.set.Add(-int64(time.Hour))
+		c.pass(10 * time.Minute)
+		if rows := c.rows("p1-0000"); rows[0].Status != Done {
+			t.Errorf("the message is %s (%s)", rows[0].Status, rows[0].Why)
+		}
+	})
+}
+
+// Who is silent when a storm is over waits for its silence, and not for a clock
+// that was set back.
+func TestStormThatIsOverDoesNotFollowTheClock(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 40)
+		c.pass(5 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(7 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = false })
+		c.each(c.guests[:1], func(g *guest) { g.up = false })
+		c.pass(time.Minute)
+		c.set.Add(-int64(time.Hour))
+		c.pass(6 * time.Minute)
+		c.wantRestarts("the storm is over", "p1-0000")
 	})
 }

@@ -3,3 +3,6 @@
 package outbox_test
 
 const each = 1
+
+// histories is how many TestRandomHistories plays.
+const histories = 200

@@ -81,6 +81,7 @@ type Outbox struct {
 	begin sync.Mutex // held from the last look at budgets until acting is written
 
 	mu        sync.Mutex
+	clockSet  time.Time        // when it was, by itself, or Run began
 	busy      map[string]*work // by key
 	count     map[string]int   // of messages under way, by endpoint and by project
 	suspended []int64          // suspensions for which guests are left out of storms
@@ -132,6 +133,9 @@ func (o *Outbox) Run(ctx context.Context) error {
 	working, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	last, at := o.now(), time.Now()
+	o.mu.Lock()
+	o.clockSet = last
+	o.mu.Unlock()
 	for ctx.Err() == nil {
 		now := o.now()
 		passed := time.Since(at)
@@ -180,6 +184,10 @@ func (o *Outbox) followClock(ctx context.Context, now time.Time, step time.Durat
 	if step.Abs() < 2*time.Second {
 		return
 	}
+	o.mu.Lock()
+	o.clockSet = now
+	o.mu.Unlock()
+	o.storms.follow(step)
 	if err := o.Store.Rouse(ctx, "", now); err != nil {
 		o.Log.Error("outbox cannot follow the clock", "step", step, "err", err)
 	}

@@ -117,6 +117,19 @@ func (s *storms) under() map[string]storm {
 	return going
 }
 
+// follow has the times of storms follow a clock that was set.
+func (s *storms) follow(step time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.in {
+		for _, at := range []*time.Time{&st.since, &st.from, &st.ended, &st.tell} {
+			if !at.IsZero() {
+				*at = at.Add(step)
+			}
+		}
+	}
+}
+
 // watchStorms looks at storms that go on, and makes what they held due when
 // one is over.
 func (o *Outbox) watchStorms(ctx context.Context, now time.Time) error {
