@@ -48,7 +48,7 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 	}
 	if st.Totals.NeverFed > 0 {
 		for _, v := range s.Engine.Alarms(now, operatorOf(by), watch.AlarmQuery{State: watch.NoData}) {
-			if !v.Fed && len(st.NeverFed) < mostNamed {
+			if v.Presence() && !v.Fed && len(st.NeverFed) < mostNamed {
 				st.NeverFed = append(st.NeverFed, v.Project+"/"+v.Name)
 			}
 		}

@@ -119,3 +119,44 @@ func TestTimeToShowAnEffect(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsAStorm(t *testing.T) {
+	g := Gates{StormCount: 2, StormShare: 0.2, StormShareDomain: 0.5}
+	for _, tt := range []struct {
+		domain         string
+		counted, alive int
+		want           bool
+	}{
+		{"p", 2, 2, false}, {"p", 3, 6, true}, {"p", 3, 7, false}, {"p", 4, 7, true},
+		{watch.AllProjects, 2, 2, false}, {watch.AllProjects, 3, 15, true}, {watch.AllProjects, 3, 16, false},
+	} {
+		if got := g.isStorm(tt.domain, watch.Census{Counted: tt.counted, Alive: tt.alive}); got != tt.want {
+			t.Errorf("%d of %d in %s are a storm: %t, want %t", tt.counted, tt.alive, tt.domain, got, tt.want)
+		}
+	}
+}
+
+func TestWhatASuspensionCovers(t *testing.T) {
+	for _, tt := range []struct {
+		s    Suspension
+		want bool
+	}{
+		{Suspension{Scope: OfAll}, true},
+		{Suspension{Scope: OfProject, Name: "p"}, true},
+		{Suspension{Scope: OfProject, Name: "q"}, false},
+		{Suspension{Scope: OfProject, Name: "p", Project: "q"}, true}, // a project is of none
+		{Suspension{Scope: OfAlarm, Name: "a"}, true},
+		{Suspension{Scope: OfAlarm, Name: "a", Project: "p"}, true},
+		{Suspension{Scope: OfAlarm, Name: "a", Project: "q"}, false},
+		{Suspension{Scope: OfTarget, Name: "o"}, true},
+		{Suspension{Scope: OfTarget, Name: "a"}, false},
+		{Suspension{Scope: OfStack, Name: "web"}, true},
+		{Suspension{Scope: OfStack, Name: "web", Project: "q"}, false},
+		{Suspension{Scope: OfStack, Name: ""}, false}, // not all without a stack's id
+		{Suspension{Scope: OfHost, Name: "o"}, false},
+	} {
+		if got := tt.s.covers("p", "a", "o", "web", ""); got != tt.want {
+			t.Errorf("%+v covers: %t, want %t", tt.s, got, tt.want)
+		}
+	}
+}
