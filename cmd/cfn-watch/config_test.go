@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-func TestConfigTakesEveryKey(t *testing.T) {
+// everyKey is the configuration of a file that has every key, none at its
+// default.
+func everyKey(t *testing.T) (*config, string) {
+	t.Helper()
 	data, err := os.ReadFile("testdata/every.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -18,9 +21,14 @@ func TestConfigTakesEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c, string(data)
+}
+
+func TestConfigTakesEveryKey(t *testing.T) {
+	c, data := everyKey(t)
 	for section, keys := range c.sections() {
 		for key := range keys {
-			if !strings.Contains(string(data), "\n"+key+" = ") {
+			if !strings.Contains(data, "\n"+key+" = ") {
 				t.Errorf("every.conf lacks %s of [%s]", key, section)
 			}
 		}

@@ -183,14 +183,7 @@ func TestHistoryIsForgotten(t *testing.T) {
 
 // What a configuration bounds is what the outbox is bound by.
 func TestOutboxIsConfigured(t *testing.T) {
-	data, err := os.ReadFile("testdata/every.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := parseConfig("every.conf", data)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, _ := everyKey(t)
 	c.actions.webhookSecretFile = filepath.Join(t.TempDir(), "secret")
 	if _, err := c.outboxSettings(); err == nil || !strings.Contains(err.Error(), "[actions] webhook_secret_file: ") {
 		t.Errorf("outboxSettings without the file of the secret: %v", err)

@@ -102,13 +102,17 @@ func (t *tx) stmt(query string) (*sql.Stmt, error) {
 	return s, err
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (t *tx) exec(query string, args ...any) (changed int64, err error) {
+func (t *tx) run(query string, args []any) (sql.Result, error) {
 	s, err := t.stmt(query)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	result, err := s.ExecContext(t.ctx, args...)
+	return s.ExecContext(t.ctx, args...)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (changed int64, err error) {
+	result, err := t.run(query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -145,11 +149,7 @@ func (t *tx) execAll(q many, n int, values func(i int) []any) error {
 
 // insert adds a row and returns its id.
 func (t *tx) insert(query string, args ...any) (id int64, err error) {
-	s, err := t.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	result, err := s.ExecContext(t.ctx, args...)
+	result, err := t.run(query, args)
 	if err != nil {
 		return 0, err
 	}

@@ -106,3 +106,12 @@ func (s setting) scratch() (string, func(), error) {
 	dir, err := os.MkdirTemp(s.dir, "watch-")
 	return dir, func() { os.RemoveAll(dir) }, err
 }
+
+// serve starts cfn-watch for 1,000 guests.
+func (s setting) serve(ctx context.Context, dir string, config ...string) (g guests, ours *process, err error) {
+	g = newGuests(groups, dir)
+	if err = g.configure(config...); err == nil {
+		ours, err = g.start(ctx, s.program)
+	}
+	return g, ours, err
+}

@@ -36,20 +36,16 @@ func (s setting) compareIntake(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer done()
-	g := newGuests(groups, dir)
-	if err := g.configure(); err != nil {
+	g, ours, err := s.serve(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
+	defer ours.stop()
 	bare, err := start(ctx, dir, floorAddress, os.Args[0], floorCommand, "-listen", floorAddress)
 	if err != nil {
 		return nil, err
 	}
 	defer bare.stop()
-	ours, err := g.start(ctx, s.program)
-	if err != nil {
-		return nil, err
-	}
-	defer ours.stop()
 	gateway, err := start(ctx, dir, gatewayAddress, "prometheus-pushgateway", "--web.listen-address="+gatewayAddress)
 	if err != nil {
 		return nil, err
@@ -116,20 +112,16 @@ func (s setting) compareTLS(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := newGuests(groups, dir)
-	if err := g.configure("[server]", "cert = "+cert, "key = "+key); err != nil {
+	g, ours, err := s.serve(ctx, dir, "[server]", "cert = "+cert, "key = "+key)
+	if err != nil {
 		return nil, err
 	}
+	defer ours.stop()
 	bare, err := start(ctx, dir, floorAddress, os.Args[0], floorCommand, "-listen", floorAddress, "-cert", cert, "-key", key)
 	if err != nil {
 		return nil, err
 	}
 	defer bare.stop()
-	ours, err := g.start(ctx, s.program)
-	if err != nil {
-		return nil, err
-	}
-	defer ours.stop()
 	client := handshakes()
 	var watch, floor time.Duration
 	const turns = 5

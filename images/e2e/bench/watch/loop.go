@@ -29,11 +29,7 @@ func (s setting) compareLoop(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer done()
-	g := newGuests(groups, dir)
-	if err := g.configure(); err != nil {
-		return nil, err
-	}
-	ours, err := g.start(ctx, s.program)
+	g, ours, err := s.serve(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
