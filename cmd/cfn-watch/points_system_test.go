@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +23,7 @@ import (
 	"github.com/cfn-agent/cfn-agent/agent/powercut"
 	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
+	"github.com/cfn-agent/cfn-agent/watch/store"
 )
 
 // points are where the process is killed, and where the power is cut. In the
@@ -173,10 +175,41 @@ func TestPowerCutAtEachPoint(t *testing.T) {
 			t.Errorf("it never came to %s", point)
 		}
 	}
+	calls := 0
 	for moment := range m.Moments() {
-		if last := m.Last(moment); strings.HasPrefix(last, "sync") && m.Said(moment, "said") != "" {
+		said, last := m.Said(moment, "said"), m.Last(moment)
+		if said != "" && strings.HasPrefix(last, "sync") {
 			cut(fmt.Sprintf("%d %s", moment, last), moment, powercut.Unsynced)
 		}
+		if key, call := strings.CutPrefix(lastOf(said).what, "call "); call && last == "write said" {
+			calls++
+			wantActing(t, m, moment, key)
+		}
+	}
+	if calls < 2 {
+		t.Errorf("%d calls, want that of the message and that of the command at least", calls)
+	}
+}
+
+// wantActing: what is called is known to be acting by what was synced before.
+func wantActing(t *testing.T, m *powercut.Machine, moment int, key string) {
+	t.Helper()
+	dir := shortDir(t)
+	if err := m.Cut(moment, powercut.Unsynced, dir); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), filepath.Join(dir, "state.db"), store.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	rows, err := s.Rows(t.Context(), outbox.RowQuery{Key: key})
+	status := outbox.Status("no row")
+	if len(rows) > 0 {
+		status = rows[0].Status
+	}
+	if err != nil || status != outbox.Acting {
+		t.Errorf("before the call of %s the disk has: %s, %v, want it acting", key, status, err)
 	}
 }
 
@@ -190,7 +223,7 @@ func recorded(t *testing.T, url string) *powercut.Machine {
 		t.Fatal(err)
 	}
 	cmd, out := dies(t, dir, "")
-	tape := filepath.Join(shortDir(t), "tape")
+	tape := filepath.Join(t.TempDir(), "tape")
 	if err := powercut.Record(cmd, tape); err != nil {
 		t.Fatal(err)
 	}
@@ -235,9 +268,11 @@ func sayings(said string) (list []saying) {
 	return list
 }
 
-func lastOf(said string) saying {
-	list := sayings(said)
-	return list[len(list)-1]
+func lastOf(said string) (last saying) {
+	for _, s := range sayings(said[strings.LastIndex(strings.TrimSuffix(said, "\n"), "\n")+1:]) {
+		last = s
+	}
+	return last
 }
 
 // goesOn starts a server over what another has left when it had said that much,
