@@ -202,6 +202,29 @@ func TestDeathIsFoundAfterDeafness(t *testing.T) {
 	}
 }
 
+// Who was silent when the server could not hear, or whose pushes were refused,
+// is overdue once more when it has listened: storms are counted in such guests.
+func TestSilentGuestsAreOverdueAgainAfterDeafness(t *testing.T) {
+	for name, deafen := range map[string]func(b *bench){
+		"deaf":    func(b *bench) { b.e.Deaf(b.now, "test") },
+		"refused": func(b *bench) { b.e.SignOfLife(b.now, guest.Access) },
+	} {
+		b := newBench(t, Options{})
+		g := b.guests(3)
+		b.pass(5*time.Minute, g.push)
+		g.dead["g0"], g.dead["g1"], g.dead["g2"] = true, true, true
+		b.pass(5*time.Minute, g.push)
+		deafen(b)
+		if c := b.e.Census("p", b.now); c.Overdue != 0 {
+			t.Errorf("%s: census %+v, want none overdue", name, c)
+		}
+		b.pass(5 * time.Minute)
+		if c := b.e.Census("p", b.now); c.Overdue != 3 {
+			t.Errorf("%s: census %+v, want three overdue", name, c)
+		}
+	}
+}
+
 // An alarm that was fired when the server stopped is not OK because nobody
 // knows, and fires no second time.
 func TestFiredAlarmStaysOverARestart(t *testing.T) {

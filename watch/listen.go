@@ -64,6 +64,7 @@ func (e *Engine) deafen(from instant, now time.Time, cause string) {
 	e.hearing.deafen(from, e.instant(now), wallOf(now))
 	for en := range e.late {
 		e.setOverdue(en, false)
+		e.again(en) // it may be late once more, and nothing else would look
 	}
 	e.tell(now, Event{Kind: Deafness, Summary: "listens anew: " + cause})
 	e.Log.Warn("could not hear", "cause", cause)
@@ -116,7 +117,10 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	for en := range k.alarms() {
 		if en.rule.presence {
 			en.beats.from = max(en.beats.from, at)
-			e.setOverdue(en, false)
+			if en.overdue {
+				e.setOverdue(en, false)
+				e.again(en)
+			}
 		}
 	}
 }
