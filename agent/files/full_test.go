@@ -4,29 +4,18 @@ package files
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
+	"github.com/cfn-agent/cfn-agent/agent/mountns"
 )
-
-const inside = "CFN_TEST_MOUNT_NAMESPACE"
 
 // TestDiskFull runs itself in a mount namespace of its own, with a file system
 // of 64 KiB; it needs root or user namespaces.
 func TestDiskFull(t *testing.T) {
-	if os.Getenv(inside) == "" {
-		args := []string{"--mount", "--propagation", "private", os.Args[0], "-test.run=^TestDiskFull$", "-test.v"}
-		if os.Geteuid() != 0 {
-			args = append([]string{"--map-root-user"}, args...)
-		}
-		cmd := exec.Command("unshare", args...)
-		cmd.Env = append(os.Environ(), inside+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if !mountns.Enter(t) {
 		return
 	}
 	s := system(t)

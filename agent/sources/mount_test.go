@@ -4,27 +4,17 @@ package sources
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-)
 
-const inside = "CFN_TEST_MOUNT_NAMESPACE"
+	"github.com/cfn-agent/cfn-agent/agent/mountns"
+)
 
 // TestMounts runs itself in a mount namespace of its own; it needs root or
 // user namespaces.
 func TestMounts(t *testing.T) {
-	if os.Getenv(inside) == "" {
-		args := []string{"--mount", "--propagation", "private", os.Args[0], "-test.run=^TestMounts$", "-test.v"}
-		if os.Geteuid() != 0 {
-			args = append([]string{"--map-root-user"}, args...)
-		}
-		cmd := exec.Command("unshare", args...)
-		cmd.Env = append(os.Environ(), inside+"=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if !mountns.Enter(t) {
 		return
 	}
 	t.Run("the directory is a mount", func(t *testing.T) {

@@ -67,7 +67,7 @@ func TestGuestImportsNothingOfTheServer(t *testing.T) {
 // Dependencies point one way: commands, then what applies, then the types of
 // the metadata, then leaves.
 func TestImportsPointOneWay(t *testing.T) {
-	leaves := []string{"agent/atomicfile", "agent/lock", "agent/metric", "agent/mustache", "agent/nearest", "agent/pattern", "agent/powercut", "agent/retry", "metadata/awsquery"}
+	leaves := []string{"agent/atomicfile", "agent/lock", "agent/metric", "agent/mountns", "agent/mustache", "agent/nearest", "agent/pattern", "agent/powercut", "agent/retry", "metadata/awsquery"}
 	sections := []string{"agent/packages", "agent/accounts", "agent/sources", "agent/files", "agent/commands", "agent/services"}
 	for _, p := range goList(t, "./...") {
 		name := strings.TrimPrefix(p.ImportPath, module+"/")
