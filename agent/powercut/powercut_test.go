@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -25,8 +26,8 @@ func machine(t *testing.T, disk, tape string) *Machine {
 		}
 		inner := strings.ReplaceAll(s[1:len(s)-1], "DISK", disk)
 		var text strings.Builder
-		for _, b := range []byte(inner) {
-			fmt.Fprintf(&text, `\x%02x`, b)
+		for digits := hex.EncodeToString([]byte(inner)); digits != ""; digits = digits[2:] {
+			text.WriteString(`\x` + digits[:2])
 		}
 		return s[:1] + text.String() + s[len(s)-1:]
 	})
@@ -140,7 +141,7 @@ func TestSomeIsTorn(t *testing.T) {
 	disk := t.TempDir()
 	two := strings.Repeat("a", page) + strings.Repeat("b", page)
 	var tape strings.Builder
-	for i := range 16 {
+	for i := range 8 {
 		fmt.Fprintf(&tape, "1 openat(AT_FDCWD<DISK>, \"f%02[1]d\", O_WRONLY|O_CREAT, 0600) = 3<DISK/f%02[1]d>\n1 write(3<DISK/f%02[1]d>, \"%[2]s\", %[3]d) = %[3]d\n", i, two, len(two))
 	}
 	m := machine(t, disk, tape.String())
@@ -162,7 +163,7 @@ func TestSomeIsTorn(t *testing.T) {
 	if hole := strings.Repeat("\x00", page) + "B"; len(kinds) != 4 || kinds[""] == 0 || kinds["A"] == 0 || kinds[hole] == 0 || kinds["AB"] == 0 {
 		t.Errorf("%d kinds of files are left, want none, the first page, the second, and both", len(kinds))
 	}
-	if most < 8 {
+	if most < 4 {
 		t.Errorf("%d names at most are there", most)
 	}
 }
