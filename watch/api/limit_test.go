@@ -16,12 +16,14 @@ import (
 	"github.com/cfn-agent/cfn-agent/watch"
 )
 
-// do has the handler answer a step, in a bubble.
+// do has the handler answer a step, in a bubble. As with SDKs, no two requests
+// have the same signature.
 func (w *world) do(t testing.TB, access, action string, in obj) *httptest.ResponseRecorder {
 	t.Helper()
 	body := encode(t, in, true)
 	r := post(t, "/service/"+service+"/operation/"+action, body)
 	r.Header.Set("Smithy-Protocol", "rpc-v2-cbor")
+	r.Header.Set("Amz-Sdk-Invocation-Id", newID())
 	sign(t, access, r, body, time.Now())
 	got := httptest.NewRecorder()
 	w.handler.ServeHTTP(got, r)
