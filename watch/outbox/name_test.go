@@ -91,6 +91,42 @@ func TestWhatAlarmsMayAskFor(t *testing.T) {
 	}
 }
 
+// A target has budgets and suspensions: an alarm that came over the API could name
+// that of another project.
+func TestWhatAlarmsMayTarget(t *testing.T) {
+	for _, c := range []struct {
+		origin        watch.Origin
+		stack, target string
+		want          string // in the error; empty: allowed
+	}{
+		{watch.FromAPI, "web", "", ""},
+		{watch.FromAPI, "web", "self", ""},
+		{watch.FromAPI, "web", "stack/web/server", ""},
+		{watch.FromAPI, "web", "stack/other/server", `cfnwatch:Target: "stack/other/server" is not allowed here: only self and stack/web/<resource>`},
+		{watch.FromAPI, "web", "stack/web", "only self and stack/web/<resource>"},
+		{watch.FromAPI, "web", "stack/web/a/b", "only self and stack/web/<resource>"},
+		{watch.FromAPI, "web", server, "only self and stack/web/<resource>"},
+		{watch.FromAPI, "web", "alarm/p2/their-alarm", "only self and stack/web/<resource>"},
+		{watch.FromAPI, "", "stack//server", "only self, or with a Stack stack/<it>/<resource>"},
+		{watch.FromAPI, "*", "stack/*/server", "only self, or with a Stack stack/<it>/<resource>"},
+		{watch.FromAPI, "", "self", ""},
+		{watch.FromStack, "web", "stack/web/server", ""},
+		{watch.FromStack, "web", "stack/other/server", "only self and stack/web/<resource>"},
+		{watch.FromRules, "web", "database-1", ""},
+	} {
+		err := Permit{}.Check(watch.Alarm{Origin: c.origin, Project: "p1", Stack: c.stack, Target: c.target})
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("target %q of stack %q from %s: %v, want allowed", c.target, c.stack, c.origin, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("target %q of stack %q from %s: %v, want %q", c.target, c.stack, c.origin, err, c.want)
+		}
+	}
+	if err := (Permit{}).Check(watch.Alarm{Origin: watch.FromStack, StackID: "id-of-web", Target: "stack/id-of-web/server"}); err != nil {
+		t.Errorf("a target of the alarm's own stack, by its id: %v", err)
+	}
+}
+
 // What is shown of any action holds nothing of a URL but its scheme, host and
 // the resource of a signal.
 func FuzzParseName(f *testing.F) {

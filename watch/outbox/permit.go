@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ func (p Permit) Check(a watch.Alarm) error {
 				wrong = append(wrong, watch.Mistake{Field: fmt.Sprintf("%s[%d]", list.field, i), What: err.Error()})
 			}
 		}
+	}
+	if a.Origin != watch.FromRules && !ownTarget(a) {
+		wrong = append(wrong, watch.Mistake{Field: "cfnwatch:Target", What: fmt.Sprintf("%q is not allowed here: %s", a.Target, ownTargets(a))})
 	}
 	if wrong == nil {
 		return nil
@@ -75,6 +79,27 @@ func (p Permit) api() []Kind {
 		}
 	}
 	return kinds
+}
+
+// ownTarget says whether a target is surely of the alarm's own project and stack:
+// budgets and suspensions are a target's, whoever names it. Whose a server is its
+// id alone does not tell.
+func ownTarget(a watch.Alarm) bool {
+	return a.Target == "" || a.Target == "self" ||
+		ofStack(a) && strings.HasPrefix(a.Target, "stack/") && target.MatchString(a.Target) && ownStack(a, a.Target)
+}
+
+// ownTargets says which those are.
+func ownTargets(a watch.Alarm) string {
+	if !ofStack(a) {
+		return "only self, or with a Stack stack/<it>/<resource>"
+	}
+	return "only self and stack/" + cmp.Or(a.Stack, a.StackID) + "/<resource>"
+}
+
+// ofStack says whether an alarm is of one stack.
+func ofStack(a watch.Alarm) bool {
+	return a.Stack != "" && a.Stack != watch.AnyStack || a.StackID != ""
 }
 
 // ownStack says that a target is not of a stack that is known to be another.
