@@ -87,7 +87,7 @@ const (
 // are put off at once.
 const (
 	parked   = math.MaxInt64
-	parkStep = 5000
+	parkStep = 1000
 )
 
 func readRow(r *row) (o outbox.Row) {

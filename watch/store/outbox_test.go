@@ -131,7 +131,7 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 // is due: those of a receiver that is away for a day are many.
 func TestMessagesThatWaitCostNothing(t *testing.T) {
 	s := fresh(t)
-	const waiting = parkStep + 100
+	const waiting = parkStep/2 + 50
 	var rows []outbox.Change
 	for i := range waiting {
 		for _, index := range []int{0, 1} {
