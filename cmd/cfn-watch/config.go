@@ -146,7 +146,7 @@ func (c *config) sections() map[string]settings {
 			"webhook_retry_for": span(&c.actions.webhookRetryFor), "webhook_secret_file": text(&c.actions.webhookSecretFile),
 			"api_may": words(&c.actions.apiMay, "webhook", "signal", "notify", "restart"), "allow_private": yes(&c.actions.allowPrivate),
 		},
-		"notify": {"url": words(&c.notify.urls), "alive": text(&c.notify.alive), "alive_every": span(&c.notify.aliveEvery)},
+		"notify": {"url": webURLs(&c.notify.urls), "alive": webURL(&c.notify.alive), "alive_every": span(&c.notify.aliveEvery)},
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch/rules"
 )
 
 // everyKey is the configuration of a file that has every key, none at its
@@ -64,6 +66,9 @@ api_may = webhook, exec
 dry_run = perhaps
 [exec reboot]
 argv = reboot
+[notify]
+url = https://ops.example/hook, ops.example/T0KEN
+alive = ftp://ops.example/T0KEN
 `))
 	want := strings.TrimSpace(`
 c:1: stray stands before any [section]
@@ -77,9 +82,27 @@ c:12: [gates] storm_share: "20" is not a share such as 20%
 c:13: [gates] rate: "0/s" is not a rate such as 1/s
 c:15: [actions] api_may: "exec" is none of webhook, signal, notify, restart
 c:16: [actions] dry_run: "perhaps" is neither yes nor no
-c:17: [exec reboot] argv: must begin with the absolute path of a program`)
+c:17: [exec reboot] argv: must begin with the absolute path of a program
+c:20: [notify] url: entry 2: no http or https URL such as https://ops.example/hook
+c:21: [notify] alive: no http or https URL such as https://ops.example/hook`)
 	if err == nil || err.Error() != want {
 		t.Errorf("parseConfig = %v\nwant %s", err, want)
+	}
+}
+
+// A command that cannot be run is known before the first alarm wants it.
+func TestCommandsThatCannotBeRunAreTold(t *testing.T) {
+	c, err := parseConfig("c", []byte("[exec fit]\nargv = /bin/sh -c true\nuser =\n[exec fit-too]\nargv = /bin/sh\nuser = 0\n"+
+		"[exec gone]\nargv = /nowhere/reboot\nuser = root\n[exec nobody]\nargv = /bin/sh\nuser = no-such-user\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`[exec gone] cannot be run here: exec: "/nowhere/reboot": stat /nowhere/reboot: no such file or directory`,
+		`[exec nobody] cannot be run here: user: unknown user no-such-user`,
+	}
+	if got := c.refusals(&rules.Set{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("told %q, want %q", got, want)
 	}
 }
 

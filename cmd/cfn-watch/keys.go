@@ -24,7 +24,7 @@ func newIssueKeyCommand(g *global) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if in.Project == "" {
-				return fmt.Errorf("--project is missing: whose alarms may the key feed or see? (see %s --help)", c.CommandPath())
+				return &usageError{fmt.Errorf("--project is missing: whose alarms may the key feed or see? (see %s --help)", c.CommandPath())}
 			}
 			in.Role = watch.Role(role)
 			if expires != "" {

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,6 +48,25 @@ func (c *config) refusals(set *rules.Set) (lines []string) {
 	for _, r := range set.Rules {
 		for _, why := range doer.Undoable(r.Alarm) {
 			lines = append(lines, fmt.Sprintf("%s: %s: %s", r.Alarm.File, r.Alarm.Name, why))
+		}
+	}
+	return append(lines, c.unfit()...)
+}
+
+// unfit says which commands cannot be run on this machine, and why.
+func (c *config) unfit() (lines []string) {
+	for _, x := range c.execs {
+		var err error
+		if _, number := strconv.Atoi(x.user); number == nil {
+			_, err = user.LookupId(x.user)
+		} else if x.user != "" { // the server's own
+			_, err = user.Lookup(x.user)
+		}
+		if err == nil {
+			_, err = exec.LookPath(x.argv[0])
+		}
+		if err != nil {
+			lines = append(lines, fmt.Sprintf("[exec %s] cannot be run here: %v", x.name, err))
 		}
 	}
 	return lines

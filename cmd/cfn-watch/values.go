@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
 const day = 24 * time.Hour
@@ -15,6 +17,35 @@ const day = 24 * time.Hour
 // text takes any value.
 func text(to *string) func(string) error {
 	return func(v string) error { *to = v; return nil }
+}
+
+// webURL takes an http(s) URL, which may be a secret: the error has nothing of
+// it.
+func webURL(to *string) func(string) error {
+	return func(v string) error {
+		if n, err := outbox.ParseName(v); v != "" && (err != nil || n.Kind != outbox.Webhook && n.Kind != outbox.Signal) {
+			return errors.New("no http or https URL such as https://ops.example/hook")
+		}
+		*to = v
+		return nil
+	}
+}
+
+// webURLs takes several, parted by commas.
+func webURLs(to *[]string) func(string) error {
+	return func(v string) error {
+		var list []string
+		if err := words(&list)(v); err != nil {
+			return err
+		}
+		for i := range list {
+			if err := webURL(&list[i])(list[i]); err != nil {
+				return fmt.Errorf("entry %d: %w", i+1, err)
+			}
+		}
+		*to = list
+		return nil
+	}
 }
 
 // oneOf takes one of some words.
