@@ -34,8 +34,9 @@ type cloud struct {
 	stop    func()
 	kill    func() // as kill -9
 	tweak   func(*Options)
-	stack   string // of the alarms of add
-	post    *Post  // sends messages; nil: nothing does
+	refuse  func(*guest) // is what becomes of pushes; nil: they are taken
+	stack   string       // of the alarms of add
+	post    *Post        // sends messages; nil: nothing does
 	disk    disk
 	random  *rand.Rand    // lets commands fail; nil: they do not
 	period  time.Duration // between pushes; 0: a minute
@@ -261,6 +262,10 @@ func (c *cloud) push(now time.Time) {
 			continue
 		}
 		g.next = g.next.Add(c.every())
+		if !g.cut && c.refuse != nil {
+			c.refuse(g)
+			continue
+		}
 		if !g.cut && c.down != c.engine {
 			g.heard = now
 			c.engine.Put(c.now(), watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
