@@ -69,6 +69,7 @@ argv = reboot
 [notify]
 url = https://ops.example/hook, ops.example/T0KEN
 alive = ftp://ops.example/T0KEN
+[exec nothing]
 `))
 	want := strings.TrimSpace(`
 c:1: stray stands before any [section]
@@ -84,7 +85,8 @@ c:15: [actions] api_may: "exec" is none of webhook, signal, notify, restart
 c:16: [actions] dry_run: "perhaps" is neither yes nor no
 c:17: [exec reboot] argv: must begin with the absolute path of a program
 c:20: [notify] url: entry 2: no http or https URL such as https://ops.example/hook
-c:21: [notify] alive: no http or https URL such as https://ops.example/hook`)
+c:21: [notify] alive: no http or https URL such as https://ops.example/hook
+c:22: [exec nothing] argv: must begin with the absolute path of a program`)
 	if err == nil || err.Error() != want {
 		t.Errorf("parseConfig = %v\nwant %s", err, want)
 	}
@@ -103,6 +105,41 @@ func TestCommandsThatCannotBeRunAreTold(t *testing.T) {
 	}
 	if got := c.refusals(&rules.Set{}); !reflect.DeepEqual(got, want) {
 		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// A command that does not say so is not run by root, nor for ever.
+func TestCommandsRunAsNobody(t *testing.T) {
+	c, err := parseConfig("c", []byte("[exec a]\nargv = /bin/true\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []execConfig{{name: "a", user: "nobody", argv: []string{"/bin/true"}, timeout: time.Minute}}; !reflect.DeepEqual(c.execs, want) {
+		t.Errorf("execs = %+v, want %+v", c.execs, want)
+	}
+}
+
+// The last of two variables of one name counts, as for exec(3)'s callers.
+func TestTheLastVariableCounts(t *testing.T) {
+	e := &env{environ: []string{"A=1", "AB=2", "A=3"}}
+	if got := e.getenv("A"); got != "3" {
+		t.Errorf("A is %q, want 3", got)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	e := &env{stdout: null, stderr: null, environ: []string{"STATE_DIRECTORY=" + t.TempDir()}}
+	for line, want := range map[string]int{
+		"--version": 0, "status": 1, "status --colour": 2, "explain": 2, "suspend planet": 2, "suspend all --for ever": 2, "check --config /nowhere": 1, "frob": 2,
+	} {
+		if got := run(t.Context(), e, strings.Fields(line)); got != want {
+			t.Errorf("cfn-watch %s: status %d, want %d", line, got, want)
+		}
 	}
 }
 

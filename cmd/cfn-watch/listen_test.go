@@ -107,4 +107,14 @@ func TestListenSpeaksTLSWithACertificate(t *testing.T) {
 	if got := conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64(); got != 7 {
 		t.Errorf("serial = %d, want 7", got)
 	}
+	go func() {
+		if conn, err := l.Accept(); err == nil {
+			conn.(*tls.Conn).Handshake()
+			conn.Close()
+		}
+	}()
+	if old, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil {
+		old.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
 }

@@ -100,7 +100,7 @@ Exit status: 0 done; 1 failed; 2 bad option or argument.`,
 		return &usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	root.AddCommand(newCommands(g)...)
-	for _, c := range root.Commands() {
+	for _, c := range append(root.Commands(), root) {
 		c.Flags().SortFlags = false
 		args := c.Args
 		c.Args = func(c *cobra.Command, list []string) error {

@@ -75,7 +75,7 @@ func TestServer(t *testing.T) {
 	}{
 		{webKey, "failure", "Failure", ""}, {webKey, "failure", "Failure", ""}, // the same signature: counted once
 		{dbKey, "failure", "Failure", ""},
-		{webKey, "", "Load", ""}, {webKey, "", "Disk", ""}, {webKey, "", "", "MissingParameter"},
+		{webKey, "", "Load", ""}, {webKey, "", "Disk", ""}, {webKey, "", "Net", ""}, {webKey, "", "", "MissingParameter"},
 		{awsquery.Credentials{AccessKey: "WEB", SecretKey: "wrong"}, "", "Load", "SignatureDoesNotMatch"},
 	} {
 		err := r.push(p.key, p.alarm, p.name)
@@ -84,8 +84,8 @@ func TestServer(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
-		`alarms{state="ALARM"} 1`, `pushes_total{result="taken"} 4`, `pushes_total{result="refused"} 1`, `requests_total{result="mismatch"} 1`, `requests_total{result="replayed"} 1`,
-		`misrouted_total 1`, `series_dropped_total 1`, `samples_total{result="fed"} 1`, `healthy 1`,
+		`alarms{state="ALARM"} 1`, `pushes_total{result="taken"} 5`, `pushes_total{result="refused"} 1`, `requests_total{result="mismatch"} 1`, `requests_total{result="replayed"} 1`,
+		`misrouted_total 1`, `series_dropped_total 2`, `samples_total{result="fed"} 1`, `healthy 1`,
 		`outbox{status="held"} 1`, `gate_holds{gate="g1"} 1`,
 	} {
 		r.metric(line)
