@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -40,5 +41,23 @@ func TestTablesShowNoControlCharacters(t *testing.T) {
 	}
 	if err := readable([]byte("{"), new(admin.Status)); err == nil {
 		t.Error("half an answer was read")
+	}
+}
+
+// Status 2 tells a mistake of typing from what the server refuses.
+func TestMistakesOfTypingHaveTheirStatus(t *testing.T) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	e := &env{stdout: null, stderr: null, environ: []string{"STATE_DIRECTORY=" + t.TempDir()}}
+	for _, line := range []string{"frobnicate", "status -o xml", "status extra", "alarms --state ALRM", "issue-key", "suspend", "suspend all --for 10"} {
+		if got := run(t.Context(), e, strings.Fields(line)); got != statusUsage {
+			t.Errorf("%s ends with %d, want %d", line, got, statusUsage)
+		}
+	}
+	if got := run(t.Context(), e, []string{"status"}); got != statusFailed {
+		t.Errorf("status without a server ends with %d, want %d", got, statusFailed)
 	}
 }

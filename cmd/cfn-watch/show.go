@@ -99,6 +99,9 @@ func newAlarmsCommand(g *global) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			in.State = watch.State(strings.ToUpper(state))
+			if !slices.Contains([]watch.State{"", watch.OK, watch.Firing, watch.NoData}, in.State) {
+				return &usageError{fmt.Errorf("--state: %q is none of OK, ALARM and INSUFFICIENT_DATA", state)}
+			}
 			return ask(g, c, "alarms", in, func(w io.Writer, list []admin.Alarm) {
 				now := time.Now()
 				fmt.Fprintln(w, "PROJECT\tALARM\tSTATE\tSINCE\tLAST PUSH\tREASON")

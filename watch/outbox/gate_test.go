@@ -395,6 +395,7 @@ func TestSuspensionsThatMakeNoSense(t *testing.T) {
 	o := New(s.opts)
 	for _, bad := range []Suspension{
 		{Scope: "hst", Name: "x"},
+		{Scope: OfHost, Name: "x"},
 		{Scope: OfAll, Name: "x"},
 		{Scope: OfProject},
 		{Scope: OfAll, Until: time.Now().Add(-time.Second)},

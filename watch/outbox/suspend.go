@@ -111,6 +111,8 @@ func (s Suspension) check() error {
 	switch {
 	case !slices.Contains([]Scope{OfAlarm, OfTarget, OfStack, OfProject, OfHost, OfAll}, s.Scope):
 		return fmt.Errorf("%q cannot be suspended: alarm, target, stack, project, host or all can", s.Scope)
+	case s.Scope == OfHost: // nothing would be held
+		return fmt.Errorf("suspend %s: this server does not know which guests a host has: suspend their stacks, their projects, or all", s)
 	case (s.Name == "") != (s.Scope == OfAll):
 		return fmt.Errorf("suspend %s: %q is no name for it", s.Scope, s.Name)
 	case !s.Until.IsZero() && !s.Until.After(s.Since):
