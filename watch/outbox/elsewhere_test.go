@@ -80,6 +80,7 @@ func TestDiskThatIsFullRestartsNobody(t *testing.T) {
 		c.pass(time.Minute)
 		c.each(c.guests, func(g *guest) { g.cut = true })
 		c.pass(6 * time.Minute)
+		c.wantStates("on a full disk", map[watch.State]int{watch.OK: 200})
 		c.each(c.guests, func(g *guest) { g.cut = false })
 		c.pass(3 * time.Minute)
 		c.disk.full.Store(false)
