@@ -183,6 +183,10 @@ func TestHistoryIsForgotten(t *testing.T) {
 
 // What a configuration bounds is what the outbox is bound by.
 func TestOutboxIsConfigured(t *testing.T) {
+	usual, err := defaults(t.TempDir()).outboxSettings()
+	if post := usual.Actions[outbox.Webhook].(*outbox.Post); err != nil || post.Access.Private || post.DryRun {
+		t.Errorf("without a word in the configuration messages are sent by %+v, %v", post, err)
+	}
 	c, _ := everyKey(t)
 	c.actions.webhookSecretFile = filepath.Join(t.TempDir(), "secret")
 	if _, err := c.outboxSettings(); err == nil || !strings.Contains(err.Error(), "[actions] webhook_secret_file: ") {
