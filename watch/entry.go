@@ -62,12 +62,13 @@ type rest struct {
 
 // A kind is what alarms that say the same have in common.
 type kind struct {
-	rule   rule
-	alarm  Alarm // without what entries keep themselves
-	name   string
-	users  int
-	reason string          // of a presence alarm that is OK
-	data   json.RawMessage // of a presence alarm
+	rule    rule
+	alarm   Alarm // without what entries keep themselves
+	name    string
+	users   int
+	actions []string        // of the alarm that came last; read only
+	reason  string          // of a presence alarm that is OK
+	data    json.RawMessage // of a presence alarm
 }
 
 // set gives an entry its definition, and its kind.
@@ -83,6 +84,10 @@ func (e *Engine) set(en *entry, a Alarm) {
 		en.rest = &rest{a.Description, a.StackID, a.Target, a.File, a.Tags}
 	}
 	en.kind = e.share(a)
+	if slices.Equal(en.actions, en.kind.actions) { // of most: one list will do
+		en.actions = en.kind.actions
+	}
+	en.kind.actions = en.actions
 	en.rule = &en.kind.rule
 	if before != nil {
 		e.unshare(before)

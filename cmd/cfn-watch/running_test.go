@@ -72,7 +72,7 @@ func (r *running) serve() {
 	t := r.t
 	t.Helper()
 	g := &global{env: &env{}, config: filepath.Join(r.dir, "conf")}
-	r.server = &server{reread: g.load, log: slog.New(slog.DiscardHandler), hangups: make(chan os.Signal, 1)}
+	r.server = &server{reread: g.load, getenv: g.env.getenv, log: slog.New(slog.DiscardHandler), hangups: make(chan os.Signal, 1)}
 	c, err := g.load()
 	if err != nil {
 		t.Fatal(err)

@@ -70,6 +70,7 @@ under way ends, and what was heard is stored.`,
 type server struct {
 	current                          // the configuration
 	reread   func() (*config, error) // the same, as its file is now
+	getenv   func(string) string
 	log      *slog.Logger
 	store    *store.Store
 	engine   *watch.Engine
@@ -89,7 +90,7 @@ type server struct {
 // serve runs the server until ctx is done.
 func serve(ctx context.Context, g *global, c *config, newStore bool) (err error) {
 	log := newLog(g.env, c)
-	s := &server{reread: g.load, log: log, hangups: make(chan os.Signal, 1)}
+	s := &server{reread: g.load, getenv: g.env.getenv, log: log, hangups: make(chan os.Signal, 1)}
 	s.replace(c)
 	signal.Notify(s.hangups, syscall.SIGHUP) // one while it starts or stops ends nothing
 	defer signal.Stop(s.hangups)
@@ -204,7 +205,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	engineDone, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	wg.Go(func() { s.engine.Run(engineDone) })
-	for _, part := range []func(context.Context){s.verifier.Run, s.work, s.followSignals, s.prune, s.kickWatchdog, s.probeStore, s.runSelftest, s.sayAlive} {
+	for _, part := range []func(context.Context){s.verifier.Run, s.work, s.followSignals, s.prune, s.boundMemory, s.kickWatchdog, s.probeStore, s.runSelftest, s.sayAlive} {
 		wg.Go(func() { part(ctx) })
 	}
 	s.log.Info("serving", "listen", s.guests.Addr().String(), "metrics", s.scrapers.Addr().String(), "admin", s.config().server.admin)

@@ -18,13 +18,14 @@ var inside = []struct {
 	bound                 float64
 	least                 bool
 }{
-	{"memory per heartbeat alarm, 1,000,000 alarms", "Fleet/1000000", "B/alarm", 1024, false},
+	{"resident memory per heartbeat alarm, 1,000,000 alarms", "Fleet/1000000", "B/alarm", 1024, false},
 	{"idle sweep of 1,000,000 healthy alarms", "Fleet/1000000", "%core-idle", 5, false},
 	{"1,000,000 alarms silent at once: judged, recorded, held (200,000, scaled)", "Storm", "cpu-s/M", 60, false},
 	{"its longest tick, by the wall clock", "Storm", "ms/longest-tick", 1000, false},
+	{"its resident memory, against that before", "Storm", "x-memory", 1.5, false},
 	{"1,000,000 alarms silent at once: judged alone", "Fleet/1000000", "s/all-silent", 60, false},
 	{"its longest tick", "Fleet/1000000", "ms/longest-tick", 1000, false},
-	{"its memory, against that before", "Fleet/1000000", "x-memory-silent", 1.5, false},
+	{"its resident memory, against that before", "Fleet/1000000", "x-memory-silent", 1.5, false},
 	{"transitions made durable a second", "Record/transitions", "transitions/cpu-s", 20_000, true},
 	{"start with 1,000,000 alarms: open", "Start", "open-cpu-s/M", 5, false},
 	{"start with 1,000,000 alarms: load", "Start", "load-cpu-s/M", 10, false},
