@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -347,6 +348,40 @@ func TestNeverFed(t *testing.T) {
 	if v, _ := b.e.View(b.now, "p", "h"); v.Reason != "nothing has ever arrived, though awaited for 2m15s" {
 		t.Errorf("reason %q", v.Reason)
 	}
+}
+
+// What a silent alarm says is kept in the history alone: its state says the same
+// by its last arrival, also in a server that was started since, and says on what
+// it was judged by when its definition changes.
+func TestReasonOfSilence(t *testing.T) {
+	b := newBench(t, Options{})
+	a := b.define(heartbeat("h"))
+	b.beat("h")
+	b.pass(10 * time.Minute)
+	const reason = "nothing arrived within 2m15s: the last sample at 2026-03-01T12:00:00Z"
+	f := func(when string) {
+		t.Helper()
+		v, _ := b.e.View(b.now, "p", "h")
+		if v.State != Firing || v.Reason != reason || !strings.Contains(string(v.Data), `"allowedSilence":135`) {
+			t.Errorf("%s: %s, reason %q, data %s", when, v.State, v.Reason, v.Data)
+		}
+	}
+	f("silent")
+	if k := b.store.kept[a.ID]; k.State != Firing || k.Reason != "" || k.Data != nil {
+		t.Errorf("kept %+v, want the state alone", k)
+	}
+	events, _, err := b.e.Events(t.Context(), member, EventQuery{Kinds: []EventKind{StateUpdate}, Limit: 1})
+	if err != nil || len(events) != 1 || !strings.Contains(string(events[0].Data), `"stateReason":"`+reason) {
+		t.Errorf("history %+v, %v, want the reason", events, err)
+	}
+	if err := b.e.FlushAll(t.Context(), b.now); err != nil {
+		t.Fatal(err)
+	}
+	b.restart()
+	f("after a start")
+	a.Tolerance = time.Minute
+	b.define(a)
+	f("defined anew")
 }
 
 // Refused pushes are a sign of life for a day; they are not arrivals.

@@ -181,8 +181,10 @@ func (e *Engine) transition(en *entry, to State, reason string, data json.RawMes
 }
 
 // collect adds what looks come to to a batch: changes with their actions, and
-// repeats. In a storm they are thousands, so there is room for all at once.
+// repeats. In a storm they are thousands: there is room for all at once, and they
+// are in the order in which a store has them.
 func (e *Engine) collect(looks []look, now time.Time, b *Batch) {
+	slices.SortFunc(looks, func(a, b look) int { return cmp.Compare(a.entry.id, b.entry.id) })
 	b.Transitions = make([]Transition, 0, len(looks))
 	b.Wanted = make([]Wanted, 0, len(looks))
 	for i := range looks {

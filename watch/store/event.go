@@ -22,20 +22,20 @@ const (
 const newEvents = "INSERT OR FAIL INTO event (at, project, alarm, home, place, data, kind, target, row_key, summary) VALUES "
 
 func (t *tx) putEvents(events []watch.Event) error {
-	return t.execAll(many{newEvents, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ""}, len(events), func(i int) []any {
+	return t.execAll(many{newEvents, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ""}, len(events), func(a *args, i int) {
 		e := &events[i]
 		home, place := places(e.Project, e.Alarm)
-		return []any{nanos(e.At), e.Project, e.Alarm, home, place, string(e.Data), string(e.Kind), e.Target, e.Key, e.Summary}
+		a.add(nanos(e.At), e.Project, e.Alarm, home, place, string(e.Data), string(e.Kind), e.Target, e.Key, e.Summary)
 	})
 }
 
 // putTransitions adds the entries of transitions to the history, as short as
 // they can be: in a storm they are a million.
 func (t *tx) putTransitions(transitions []watch.Transition) error {
-	return t.execAll(many{newEvents, "(?, ?, ?, ?, ?, ?, 'StateUpdate', '', '', '')", ""}, len(transitions), func(i int) []any {
+	return t.execAll(many{newEvents, "(?, ?, ?, ?, ?, ?, 'StateUpdate', '', '', '')", ""}, len(transitions), func(a *args, i int) {
 		tr := &transitions[i]
 		home, place := places(tr.Project, tr.Alarm)
-		return []any{nanos(tr.At), tr.Project, tr.Alarm, home, place, shortOf(tr)}
+		a.add(nanos(tr.At), tr.Project, tr.Alarm, home, place, shortOf(tr))
 	})
 }
 

@@ -217,9 +217,9 @@ func (s *Store) Update(ctx context.Context, changes ...outbox.Change) (lost []st
 // hold writes of rows that a gate holds nothing but that: in a storm they are a
 // million.
 func (t *tx) hold(rows []*outbox.Row) error {
-	return t.execAll(many{holdRows, "(?, ?, ?, ?, ?)", ifFree}, len(rows), func(i int) []any {
+	return t.execAll(many{holdRows, "(?, ?, ?, ?, ?)", ifFree}, len(rows), func(a *args, i int) {
 		r := rows[i]
-		return []any{r.ID, nanos(r.Next), r.Gate, r.Why, nanos(r.Since)}
+		a.add(r.ID, nanos(r.Next), r.Gate, r.Why, nanos(r.Since))
 	})
 }
 

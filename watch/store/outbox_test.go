@@ -278,6 +278,30 @@ func TestHold(t *testing.T) {
 	wantDue(t, s, "until it is to be asked again", now, flying)
 }
 
+// What is wanted in a standstill begins as held; messages go on.
+func TestStandstill(t *testing.T) {
+	s := fresh(t)
+	record := func(number int) (rough, message outbox.Row) {
+		t.Helper()
+		w := watch.Wanted{Transition: watch.Transition{AlarmID: 1, Number: number}, Target: "a", Action: "cfnwatch:exec:x"}
+		m := watch.Wanted{Transition: watch.Transition{AlarmID: 2, Number: number}, Action: "https://example.com/"}
+		if err := s.Record(t.Context(), watch.Batch{At: now, Wanted: []watch.Wanted{w, m}}); err != nil {
+			t.Fatal(err)
+		}
+		return outbox.RowOf(w, now), outbox.RowOf(m, now)
+	}
+	s.Standstill(&outbox.Standstill{Gate: "g3", Why: "40 of 40", Next: now.Add(time.Minute)})
+	held, message := record(1)
+	wantDue(t, s, "in a standstill", now, message)
+	s.Standstill(nil)
+	free, _ := record(2)
+	wantDue(t, s, "after it", now, message, free)
+	held.ID, held.Status, held.Gate, held.Why, held.Since, held.Next = 1, outbox.Held, "g3", "40 of 40", now, now.Add(time.Minute)
+	if rows, err := s.Rows(t.Context(), outbox.RowQuery{Object: "a"}); err != nil || len(rows) != 2 || !reflect.DeepEqual(rows[1], held) {
+		t.Errorf("Rows = %+v, %v,\nwant the second %+v", rows, err, held)
+	}
+}
+
 func TestRowsThatAreAskedFor(t *testing.T) {
 	s := fresh(t)
 	w := watch.Wanted{Transition: watch.Transition{AlarmID: 4097, Number: 1}, Target: "a", Action: "cfnwatch:exec:x"}

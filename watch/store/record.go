@@ -16,9 +16,9 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 			return err
 		}
 		standstill := s.standstill.Load() // in the transaction: whoever ends one rouses in a later one
-		err := t.execAll(many{wantedRows, wantedRow, ""}, len(b.Wanted), func(i int) []any {
+		err := t.execAll(many{wantedRows, wantedRow, ""}, len(b.Wanted), func(a *args, i int) {
 			r := standstill.Hold(outbox.RowOf(b.Wanted[i], b.At))
-			return wantedValues(&r)
+			a.add(wantedValues(&r)...)
 		})
 		if err != nil {
 			return err
@@ -33,12 +33,13 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 
 func (t *tx) setStates(transitions []watch.Transition) error {
 	return t.execAll(many{"UPDATE OR FAIL state SET (state, number, since, reason, data) = (column2, column3, column4, column5, column6) FROM (VALUES ",
-		"(?, ?, ?, ?, ?, ?)", ") WHERE alarm_id = column1"}, len(transitions), func(i int) []any {
+		"(?, ?, ?, ?, ?, ?)", ") WHERE alarm_id = column1"}, len(transitions), func(a *args, i int) {
 		tr := &transitions[i]
-		v := []any{tr.AlarmID, string(tr.To), tr.Number, nanos(tr.At), tr.Reason, string(tr.Data)}
+		a.add(tr.AlarmID, string(tr.To), tr.Number, nanos(tr.At))
 		if tr.Derived {
-			v[4], v[5] = "", ""
+			a.add("", "")
+			return
 		}
-		return v
+		a.add(tr.Reason, string(tr.Data))
 	})
 }

@@ -85,8 +85,8 @@ func (s *Store) Flush(ctx context.Context, kept []watch.Kept) error {
 		n := min(flushStep, len(kept))
 		err := write(ctx, s.windows, func(t *tx) error {
 			return t.execAll(many{"INSERT OR FAIL INTO window (alarm_id, fed, data) VALUES ", "(?, ?, ?)",
-				" ON CONFLICT (alarm_id) DO UPDATE SET (fed, data) = (excluded.fed, excluded.data)"}, n, func(i int) []any {
-				return []any{kept[i].AlarmID, nanos(kept[i].Fed), blob(kept[i].Window)}
+				" ON CONFLICT (alarm_id) DO UPDATE SET (fed, data) = (excluded.fed, excluded.data)"}, n, func(a *args, i int) {
+				a.add(kept[i].AlarmID, nanos(kept[i].Fed), blob(kept[i].Window))
 			})
 		})
 		if err != nil {
