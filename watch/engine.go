@@ -154,11 +154,12 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 	}
 	e.started = e.Monotonic(now)
 	e.hearing = hearing{since: e.instant(now), at: wallOf(now), wall: wallOf(now), tick: e.instant(now)}
+	var damaged []error
 	err := e.Store.Load(ctx, func(a Alarm, k Kept) error {
 		en := e.insert(a)
 		e.totals.count(en, -1)
 		if err := en.restore(k, now); err != nil {
-			return fmt.Errorf("load alarm %s of project %s: %w", a.Name, a.Project, err)
+			damaged = append(damaged, fmt.Errorf("%s/%s: %w", a.Project, a.Name, err))
 		}
 		e.totals.count(en, 1)
 		e.begin(en, now)
@@ -166,6 +167,9 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(damaged) > 0 {
+		e.Log.Warn("windows cannot be read: their alarms begin with empty ones", "alarms", len(damaged), "first", damaged[0])
 	}
 	if err := e.loadFed(ctx, now); err != nil {
 		return err

@@ -129,7 +129,8 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 	return k
 }
 
-// restore sets what the store kept.
+// restore sets what the store kept. The error is of its window, which is then
+// empty.
 func (en *entry) restore(k Kept, now time.Time) error {
 	if k.State != "" {
 		en.state, en.number = k.State, int32(k.Number)
@@ -144,11 +145,9 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		en.repeated = int32(now.Sub(k.Since) / en.kind.alarm.Repeat)
 	}
 	var p packed
+	var err error
 	if len(k.Window) > 0 {
-		var err error
-		if p, err = unpack(k.Window); err != nil {
-			return err
-		}
+		p, err = unpack(k.Window) // one that cannot be read is empty
 	}
 	if p.usual > 0 {
 		en.usual = p.usual
@@ -158,7 +157,7 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		if p.window != nil && p.width == en.rule.width {
 			en.window = p.window
 		}
-		return nil
+		return err
 	}
 	fed := k.Fed
 	if fed.IsZero() {
@@ -177,7 +176,7 @@ func (en *entry) restore(k Kept, now time.Time) error {
 			en.beats.arrivals.add(min(b.at, second), p.window.stat(b))
 		}
 	}
-	return nil
+	return err
 }
 
 // loadFed restores which key fed which alarms.

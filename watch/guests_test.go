@@ -513,3 +513,28 @@ func TestUsualIntervalIsLearned(t *testing.T) {
 	f("each 20 seconds", []time.Duration{20 * time.Second}, 20*time.Second, 21*time.Second)
 	f("twice in one breath", []time.Duration{time.Second, 59 * time.Second}, 40*time.Second, time.Minute)
 }
+
+// One window that cannot be read is no reason not to start: samples may be lost.
+func TestStartWithADamagedWindow(t *testing.T) {
+	b := newBench(t, Options{})
+	b.define(cpuAlarm("cpu"))
+	b.define(heartbeat("h"))
+	b.push("CPU", 35)
+	b.beat("h")
+	b.pass(20 * time.Second)
+	for id, k := range b.store.kept {
+		k.Window = append(k.Window, 0xff)
+		b.store.kept[id] = k
+	}
+	b.start(Options{Store: b.store})
+	b.want("cpu", Firing)
+	b.want("h", OK)
+	if v, _ := b.e.View(b.now, "p", "h"); !v.Fed {
+		t.Error("the last arrival was lost with the window")
+	}
+	b.push("CPU", 1)
+	b.pass(2 * time.Minute)
+	b.push("CPU", 1)
+	b.pass(2 * time.Second)
+	b.want("cpu", OK)
+}
