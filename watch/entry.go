@@ -26,26 +26,24 @@ type entry struct {
 	urgent, changed, heard bool // to be flushed soon; in the list of changed, of arrivals
 	overdue, leftOut, gone bool
 
-	onAlarm, onOK uint8 // how many of actions are of ALARM, and then of OK
-	number        int32
-	revision      int32
-	repeated      int32   // messages of this state
-	instance      string  // InstanceId of the newest sample that had one
-	mixed         instant // when it last was another than before
-	window        *window // of an alarm that is not on presence
-	cell          int64   // bucket in which it was last looked at for a sample
-	since         int64   // of the state, by the wall clock, in nanoseconds
-	told          *told   // of the transition into the state; nil: it was derived, or there was none
-	kind          *kind
-	project       *project
-	id            int64
-	name          string
-	stack         string
-	dimensions    []Dimension
-	actions       []string
-	created       int64 // by the wall clock, in nanoseconds
-	updated       int64
-	rest          *rest // nil: nothing
+	number   int32
+	revision int32
+	repeated int32   // messages of this state
+	instance string  // InstanceId of the newest sample that had one
+	mixed    instant // when it last was another than before
+	window   *window // of an alarm that is not on presence
+	cell     int64   // bucket in which it was last looked at for a sample
+	since    int64   // of the state, by the wall clock, in nanoseconds
+	told     *told   // of the transition into the state; nil: it was derived, or there was none
+	kind     *kind
+	project  *project
+	id       int64
+	name     string
+	stack    string
+	actions  *actions
+	created  int64 // by the wall clock, in nanoseconds
+	updated  int64
+	rest     *rest // nil: nothing
 }
 
 // told is what a transition said.
@@ -58,6 +56,18 @@ type told struct {
 type rest struct {
 	description, stackID, target, file string
 	tags                               map[string]string
+	dimensions                         []Dimension
+}
+
+// actions are those of an alarm, of ALARM, of OK and then of
+// INSUFFICIENT_DATA. They never change: alarms share them.
+type actions struct {
+	list          []string
+	onAlarm, onOK int
+}
+
+func (a *actions) equal(b actions) bool {
+	return a.onAlarm == b.onAlarm && a.onOK == b.onOK && slices.Equal(a.list, b.list)
 }
 
 // A kind is what alarms that say the same have in common.
@@ -66,7 +76,7 @@ type kind struct {
 	alarm   Alarm // without what entries keep themselves
 	name    string
 	users   int
-	actions []string        // of the alarm that came last; read only
+	actions *actions        // of the alarm that came last
 	reason  string          // of a presence alarm that is OK
 	data    json.RawMessage // of a presence alarm
 }
@@ -76,18 +86,16 @@ func (e *Engine) set(en *entry, a Alarm) {
 	before := en.kind
 	en.id, en.name, en.revision, en.stack = a.ID, a.Name, int32(a.Revision), a.Stack
 	en.created, en.updated = a.Created.UnixNano(), a.Updated.UnixNano()
-	en.dimensions = a.Dimensions
-	en.actions = slices.Concat(a.OnAlarm, a.OnOK, a.OnNoData)
-	en.onAlarm, en.onOK = uint8(len(a.OnAlarm)), uint8(len(a.OnOK))
 	en.rest = nil
-	if a.Description != "" || a.StackID != "" || a.Target != "" || a.File != "" || len(a.Tags) > 0 {
-		en.rest = &rest{a.Description, a.StackID, a.Target, a.File, a.Tags}
+	if a.Description != "" || a.StackID != "" || a.Target != "" || a.File != "" || len(a.Tags) > 0 || len(a.Dimensions) > 0 {
+		en.rest = &rest{a.Description, a.StackID, a.Target, a.File, a.Tags, a.Dimensions}
 	}
 	en.kind = e.share(a)
-	if slices.Equal(en.actions, en.kind.actions) { // of most: one list will do
-		en.actions = en.kind.actions
+	list := actions{slices.Concat(a.OnAlarm, a.OnOK, a.OnNoData), len(a.OnAlarm), len(a.OnOK)}
+	if last := en.kind.actions; last == nil || !last.equal(list) { // those of most are alike
+		en.kind.actions = &list
 	}
-	en.kind.actions = en.actions
+	en.actions = en.kind.actions
 	en.rule = &en.kind.rule
 	if before != nil {
 		e.unshare(before)
@@ -137,7 +145,7 @@ func appendKind(b []byte, a *Alarm) []byte {
 // alarm is the definition.
 func (en *entry) alarm() Alarm {
 	a := en.kind.alarm
-	a.ID, a.Name, a.Revision, a.Stack, a.Dimensions = en.id, en.name, int(en.revision), en.stack, en.dimensions
+	a.ID, a.Name, a.Revision, a.Stack, a.Dimensions = en.id, en.name, int(en.revision), en.stack, en.dimensions()
 	a.Created, a.Updated = timeOf(en.created), timeOf(en.updated)
 	a.OnAlarm, a.OnOK, a.OnNoData = en.wanted(Firing), en.wanted(OK), en.wanted(NoData)
 	if r := en.rest; r != nil {
@@ -156,18 +164,25 @@ func timeOf(n int64) time.Time {
 
 // wanted are the actions of a state.
 func (en *entry) wanted(of State) []string {
-	a, b := int(en.onAlarm), int(en.onAlarm)+int(en.onOK)
-	list := en.actions[b:]
+	a, b := en.actions.onAlarm, en.actions.onAlarm+en.actions.onOK
+	list := en.actions.list[b:]
 	switch of {
 	case Firing:
-		list = en.actions[:a:a]
+		list = en.actions.list[:a:a]
 	case OK:
-		list = en.actions[a:b:b]
+		list = en.actions.list[a:b:b]
 	}
 	if len(list) == 0 {
 		return nil
 	}
 	return list
+}
+
+func (en *entry) dimensions() []Dimension {
+	if en.rest == nil {
+		return nil
+	}
+	return en.rest.dimensions
 }
 
 // stackID is that of the stack that the alarm was imported from.

@@ -4,65 +4,52 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 )
 
-// A key is an access key, and the alarms that it fed: few, as a rule one, and
-// many where the guests of a group share it.
+// A key is an access key, and the alarms that it fed: as a rule one, and many
+// where the guests of a group share it.
 type key struct {
 	access  string
-	few     []*entry
-	many    map[*entry]struct{} // instead of few; nil: few
+	one     *entry
+	many    map[*entry]struct{} // instead of one; nil: one
 	refused instant             // first refused push since one was taken; 0: none
 	told    instant             // when the history was last told of refused ones
 	heard   instant             // last push, taken or refused, that told of its alarms
 }
 
-// fewAlarms are looked through one by one.
-const fewAlarms = 8
-
 // add adds an alarm, and says whether it is new.
 func (k *key) add(en *entry) bool {
 	switch _, known := k.many[en]; {
-	case known, slices.Contains(k.few, en):
+	case known, k.one == en:
 		return false
 	case k.many != nil:
 		k.many[en] = struct{}{}
+	case k.one != nil:
+		k.many = map[*entry]struct{}{k.one: {}, en: {}}
+		k.one = nil
 	default:
-		k.few = append(k.few, en)
-	}
-	if len(k.few) > fewAlarms {
-		k.many = make(map[*entry]struct{}, len(k.few))
-		for _, en := range k.few {
-			k.many[en] = struct{}{}
-		}
-		k.few = nil
+		k.one = en
 	}
 	return true
 }
 
 func (k *key) remove(en *entry) {
-	delete(k.many, en)
-	k.few = slices.DeleteFunc(k.few, func(other *entry) bool { return other == en })
+	if delete(k.many, en); k.one == en {
+		k.one = nil
+	}
 }
 
-func (k *key) empty() bool { return len(k.few) == 0 && len(k.many) == 0 }
+func (k *key) empty() bool { return k.one == nil && len(k.many) == 0 }
 
 // alarms are those that the key fed.
 func (k *key) alarms() iter.Seq[*entry] {
-	return func(yield func(*entry) bool) {
-		for _, en := range k.few {
-			if !yield(en) {
-				return
-			}
-		}
-		for en := range k.many {
-			if !yield(en) {
-				return
-			}
-		}
+	if k.one != nil {
+		return func(yield func(*entry) bool) { yield(k.one) }
 	}
+	return maps.Keys(k.many)
 }
 
 // forgetKeys forgets the keys that have not been heard for a day, and for as

@@ -13,7 +13,7 @@ type route struct {
 // routed says whether samples reach an alarm by metric and dimensions. A
 // presence alarm without dimensions would live by anybody's heartbeat: it is
 // fed by name only.
-func (en *entry) routed() bool { return !en.rule.presence || len(en.dimensions) > 0 }
+func (en *entry) routed() bool { return !en.rule.presence || len(en.dimensions()) > 0 }
 
 func appendMetric(b []byte, namespace, metric string) []byte {
 	b = append(b, namespace...)
@@ -122,7 +122,7 @@ func (e *Engine) route(p *project, s *Sample, f func(*entry)) (looked int) {
 		}
 		looked += len(r.subset[at])
 		for _, en := range r.subset[at] {
-			if en.takes(s) && subset(en.dimensions, s.Dimensions) {
+			if en.takes(s) && subset(en.dimensions(), s.Dimensions) {
 				f(en)
 			}
 		}

@@ -86,7 +86,7 @@ func (q *AlarmQuery) matches(en *entry) bool {
 	}
 	a := &en.kind.alarm
 	return strings.HasPrefix(en.name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
-		(q.ActionPrefix == "" || slices.ContainsFunc(en.actions, func(action string) bool {
+		(q.ActionPrefix == "" || slices.ContainsFunc(en.actions.list, func(action string) bool {
 			if q.Shown != nil {
 				action = q.Shown(a.Origin, action)
 			}
