@@ -38,6 +38,7 @@ type AlarmQuery struct {
 	Names        []string                              // empty: all
 	Prefix       string                                // of names
 	State        State                                 // empty: any
+	Origin       Origin                                // empty: any
 	ActionPrefix string                                // of an action of any state, as Shown has it
 	Shown        func(of Origin, action string) string // nil: as it is
 	Namespace    string                                // empty: any
@@ -86,6 +87,7 @@ func (q *AlarmQuery) matches(en *entry) bool {
 	}
 	a := &en.kind.alarm
 	return strings.HasPrefix(en.name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
+		(q.Origin == "" || q.Origin == a.Origin) &&
 		(q.ActionPrefix == "" || slices.ContainsFunc(en.actions.list, func(action string) bool {
 			if q.Shown != nil {
 				action = q.Shown(a.Origin, action)

@@ -239,7 +239,7 @@ func environment(r Row) []string {
 		"CFNWATCH_ALARM=" + r.Alarm,
 		"CFNWATCH_STATE=" + string(r.To),
 		"CFNWATCH_PREVIOUS=" + string(r.From),
-		"CFNWATCH_TARGET=" + r.Object,
+		"CFNWATCH_TARGET=" + strings.TrimPrefix(r.Object, "project/"+r.Project+"/"),
 		"CFNWATCH_REASON=" + r.Transition.Reason,
 		"CFNWATCH_AT=" + r.At.UTC().Format(time.RFC3339),
 	}

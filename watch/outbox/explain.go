@@ -87,7 +87,7 @@ func (o *Outbox) ExplainAlarm(ctx context.Context, project, name string) (Explan
 		return x, err
 	}
 	x.Next = next(x, v, now)
-	return x, o.holds(ctx, &x, now, project, name, objectOf(v.Alarm), v.Stack, v.StackID)
+	return x, o.holds(ctx, &x, now, project, name, objectOf(v.Project, v.Name, v.Target), v.Stack, v.StackID)
 }
 
 // ExplainTarget explains what was done about a target, by the name that rows

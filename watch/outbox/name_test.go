@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
 	. "github.com/cfn-agent/cfn-agent/watch/outbox"
@@ -149,4 +150,24 @@ func FuzzParseName(f *testing.F) {
 			t.Errorf("%q is %v, then %v, %v", action, n, again, err)
 		}
 	})
+}
+
+// What one project calls self or by its stack is not what another does: else
+// they would wait for each other, and share a budget.
+func TestObject(t *testing.T) {
+	for _, c := range []struct{ action, target, want string }{
+		{"cfnwatch:exec:x", "", "alarm/p/a"},
+		{"cfnwatch:exec:x", "self", "alarm/p/a"},
+		{"cfnwatch:exec:x", "stack/web/server", "project/p/stack/web/server"},
+		{"cfnwatch:exec:x", "rack-4", "rack-4"},
+		{"cfnwatch:restart:self", "", "alarm/p/a"},
+		{"cfnwatch:restart:stack/web/server", "", "project/p/stack/web/server"},
+		{"cfnwatch:reboot:" + server, "", server},
+		{"cfnwatch:restart:stack/web/server", "stack/web/other", "project/p/stack/web/other"},
+	} {
+		w := watch.Wanted{Transition: watch.Transition{Project: "p", Alarm: "a"}, Action: c.action, Target: c.target}
+		if r := RowOf(w, time.Time{}); r.Object != c.want || !strings.HasPrefix(r.Key, c.want+"|") {
+			t.Errorf("%s of target %q is about %q, its key %q, want %q", c.action, c.target, r.Object, r.Key, c.want)
+		}
+	}
 }

@@ -47,7 +47,7 @@ type Row struct {
 	Key string // unique for ever: see RowOf; that of a rough action begins with Object and |
 	watch.Wanted
 	Rough  bool   // it touches a machine; else it is a message
-	Object string // what a rough action is about: the alarm's Target, what the action names, or alarm/<project>/<name>
+	Object string // what a rough action is about, by the alarm's Target or what the action names: see objectOf
 	Born   time.Time
 
 	Status Status
@@ -98,16 +98,26 @@ func RowOf(w watch.Wanted, at time.Time) Row {
 		r.Key = fmt.Sprintf("%s.%d.%d", episode, w.Index, w.Repeat)
 		return r
 	}
-	switch {
-	case w.Target != "":
-		r.Object = w.Target
-	case n.Argument != "" && n.Kind != Exec:
-		r.Object = n.Argument
-	default:
-		r.Object = "alarm/" + w.Project + "/" + w.Alarm
+	r.Object = objectOf(w.Project, w.Alarm, w.Target)
+	if w.Target == "" && n.Argument != "" && n.Kind != Exec {
+		r.Object = objectOf(w.Project, w.Alarm, n.Argument)
 	}
 	r.Key = fmt.Sprintf("%s|%s|%d:%s|1", r.Object, episode, w.Index, strings.TrimPrefix(w.Action, prefix))
 	return r
+}
+
+// objectOf is what the rough actions of an alarm with a target are about: names
+// that mean something else in another project, or for another alarm, are made
+// to differ, since what is about one object waits for each other and has one
+// budget.
+func objectOf(project, alarm, target string) string {
+	switch {
+	case target == "" || target == "self":
+		return "alarm/" + project + "/" + alarm
+	case strings.HasPrefix(target, "stack/"):
+		return "project/" + project + "/" + target
+	}
+	return target
 }
 
 // note adds a step.

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -171,17 +170,13 @@ func (o *Outbox) countOut(ctx context.Context, now time.Time) error {
 			continue
 		}
 		out := slices.ContainsFunc(all, func(s Suspension) bool {
-			return s.covers(v.Project, v.Name, objectOf(v.Alarm), v.Stack, v.StackID)
+			return s.covers(v.Project, v.Name, objectOf(v.Project, v.Name, v.Target), v.Stack, v.StackID)
 		})
 		o.Engine.LeaveOut(v.ID, out || o.hopeless[v.ID])
 	}
 	o.suspended = ids
 	return nil
 }
-
-// objectOf is what the rough actions of an alarm are about, where they name
-// nothing themselves.
-func objectOf(a watch.Alarm) string { return cmp.Or(a.Target, "alarm/"+a.Project+"/"+a.Name) }
 
 // OnBatch is for watch.Options: it takes note of guests that are back, and
 // wakes the outbox for what is wanted.

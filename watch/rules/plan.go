@@ -80,8 +80,13 @@ func sameMeaning(a, b watch.Alarm) bool {
 // error says at which alarm it stopped, and applying again goes on from there.
 func (s *Set) Apply(ctx context.Context, now time.Time, e *watch.Engine) (Changes, error) {
 	var running []watch.Alarm
-	for _, v := range e.Alarms(now, watch.Caller{Role: watch.Operator}, watch.AlarmQuery{}) {
+	for _, v := range e.Alarms(now, watch.Caller{Role: watch.Operator}, watch.AlarmQuery{Origin: watch.FromRules}) {
 		running = append(running, v.Alarm)
+	}
+	for _, r := range s.Rules { // a million others are not looked at
+		if v, ok := e.View(now, r.Alarm.Project, r.Alarm.Name); ok && v.Origin != watch.FromRules {
+			running = append(running, v.Alarm)
+		}
 	}
 	c := s.Plan(running)
 	for _, a := range c.Define {

@@ -82,7 +82,7 @@ func TestReloadChangesOnlyWhatChanged(t *testing.T) {
 func TestReloadLeavesAlarmsOfOthers(t *testing.T) {
 	s := newServer(t)
 	a := loaded(t, heartbeat).Rules[0].Alarm
-	a.Origin = watch.FromAPI
+	a.Origin, a.Tags = watch.FromAPI, map[string]string{"owner": "ops"}
 	for _, name := range []string{"of-the-api", "web-Heartbeat"} {
 		a.Name = name
 		if _, err := s.e.Define(t.Context(), s.now, member, a); err != nil {
@@ -90,6 +90,9 @@ func TestReloadLeavesAlarmsOfOthers(t *testing.T) {
 		}
 	}
 	s.apply(heartbeat, "web-Heartbeat", "") // the operator's word counts
+	if got := s.alarm("web-Heartbeat"); got.Origin != watch.FromRules || got.Tags["owner"] != "ops" {
+		t.Errorf("a rule of an alarm that the API had made led to %+v, want it the rule's, its tags kept", got)
+	}
 	s.apply("", "", "web-Heartbeat")
 	s.alarm("of-the-api")
 }
