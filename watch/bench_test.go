@@ -113,7 +113,7 @@ func work(b *testing.B, n int) {
 	const idleFor = 180
 	for second := range idleFor {
 		if f.now = f.now.Add(time.Second); second%60 == 0 {
-			BoundMemory()
+			BoundMemory(false)
 		}
 		f.puts(n/60+1, n, second%60*(n/60), 1)
 		begin := cpu(b)
@@ -128,6 +128,7 @@ func work(b *testing.B, n int) {
 	}
 	b.ReportMetric(float64(grown)/float64(n), "B/alarm")
 	b.ReportMetric(100*idle.Seconds()/idleFor, "%core-idle")
+	BoundMemory(true)
 	var longest, all time.Duration
 	var most int64
 	for f.e.Totals().Firing < n {

@@ -69,12 +69,13 @@ func storm(b *testing.B, s *Store) {
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	debug.FreeOSMemory() // as a server does that has loaded its fleet
-	watch.BoundMemory()
+	watch.BoundMemory(false)
 	ctx, stop := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- o.Run(ctx) }()
 
 	begin, before := cpu(b), resident(b)
+	watch.BoundMemory(true)
 	var longest time.Duration
 	var most int64
 	for e.Totals().Firing < guests {
