@@ -39,6 +39,51 @@ func TestListOfAlarmsHasNoDatapoints(t *testing.T) {
 	}
 }
 
+// A list of many is made piece by piece. In between pushes are taken and alarms
+// change: what is deleted, or matches no more, is not told.
+func TestEachAlarmOfMany(t *testing.T) {
+	e := New(Options{})
+	now := time.Now()
+	if err := e.Start(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	rules := func(project string) Caller { return Caller{Project: project, Role: Operator} }
+	const many = 2*eachAtOnce + 7
+	for i := range many {
+		for _, project := range []string{"q", "p"} {
+			_, err := e.Define(t.Context(), now, rules(project), Alarm{Project: project, Name: fmt.Sprintf("a%05d", i), Namespace: "n", Metric: "m", Statistic: Sum,
+				Origin: FromRules, Period: time.Minute, Periods: 1, Comparison: Greater})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	last := fmt.Sprintf("a%05d", many-1)
+	n, before := 0, ""
+	for v := range e.Each(now, Caller{Role: Operator}, AlarmQuery{State: NoData}) {
+		if n++; n == 1 {
+			if err := e.Delete(t.Context(), now, rules("p"), []string{last}); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.SetState(t.Context(), now, rules("q"), last, OK, "", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v.Name == last || v.Project+v.Name <= before {
+			t.Fatalf("%s/%s after %s", v.Project, v.Name, before)
+		}
+		before = v.Project + v.Name
+	}
+	if n != 2*many-2 {
+		t.Errorf("%d alarms, want %d", n, 2*many-2)
+	}
+	for _, limit := range []int{1, eachAtOnce, eachAtOnce + 1, many + 1} {
+		if got := len(e.Alarms(now, Caller{Role: Operator}, AlarmQuery{Limit: limit})); got != limit {
+			t.Errorf("%d alarms, want %d at most", got, limit)
+		}
+	}
+}
+
 func BenchmarkListOfAlarms(b *testing.B) {
 	e := New(Options{AlarmsPerProject: 1_000_000})
 	now := time.Now()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -49,33 +50,88 @@ type AlarmQuery struct {
 
 // Alarms lists alarms by project and name.
 func (e *Engine) Alarms(now time.Time, c Caller, q AlarmQuery) []View {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var found []*entry
-	for _, p := range e.seen(c, q.Project) {
-		if len(q.Names) > 0 {
-			for _, name := range slices.Compact(slices.Sorted(slices.Values(q.Names))) {
-				if en := p.alarms[name]; en != nil && q.matches(en) {
-					found = append(found, en)
+	return slices.AppendSeq([]View{}, e.Each(now, c, q))
+}
+
+// eachAtOnce is how many alarms Each looks at while no push is taken.
+const eachAtOnce = 1000
+
+// Each is Alarms, of which it holds few at a time: a site may have a million.
+// Those of a project that are defined meanwhile are left out.
+func (e *Engine) Each(now time.Time, c Caller, q AlarmQuery) iter.Seq[View] {
+	return func(yield func(View) bool) {
+		left, some := q.Limit, eachAtOnce
+		if q.Limit > 0 {
+			some = min(some, q.Limit)
+		}
+		for _, id := range e.ids(c, q.Project) {
+			for part := range slices.Chunk(e.matching(id, &q), some) {
+				for _, v := range e.views(part, &q, now) {
+					if left--; !yield(v) || left == 0 {
+						return
+					}
 				}
 			}
-			continue
 		}
-		for _, en := range p.alarms {
+	}
+}
+
+// ids are those of the projects that a caller sees, in order.
+func (e *Engine) ids(c Caller, named string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ids []string
+	for _, p := range e.seen(c, named) {
+		ids = append(ids, p.id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// A named entry is found by its name while it may be changed.
+type named struct {
+	name string
+	*entry
+}
+
+// matching are the alarms of a project that match now, by name.
+func (e *Engine) matching(project string, q *AlarmQuery) []named {
+	found := e.unsorted(project, q)
+	slices.SortFunc(found, func(a, b named) int { return cmp.Compare(a.name, b.name) })
+	return slices.CompactFunc(found, func(a, b named) bool { return a.entry == b.entry })
+}
+
+func (e *Engine) unsorted(project string, q *AlarmQuery) (found []named) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.projects[project]
+	switch {
+	case p == nil:
+	case len(q.Names) > 0:
+		for _, name := range q.Names {
+			if en := p.alarms[name]; en != nil && q.matches(en) {
+				found = append(found, named{name, en})
+			}
+		}
+	default:
+		for name, en := range p.alarms {
 			if q.matches(en) {
-				found = append(found, en)
+				found = append(found, named{name, en})
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.project.id, b.project.id), cmp.Compare(a.name, b.name))
-	})
-	if q.Limit > 0 {
-		found = found[:min(q.Limit, len(found))]
-	}
-	views := make([]View, len(found))
-	for i, en := range found {
-		views[i] = e.view(en, now)
+	return found
+}
+
+// views are those of alarms that are still there and still match.
+func (e *Engine) views(list []named, q *AlarmQuery, now time.Time) []View {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	views := make([]View, 0, len(list))
+	for _, n := range list {
+		if !n.gone && q.matches(n.entry) {
+			views = append(views, e.view(n.entry, now))
+		}
 	}
 	return views
 }

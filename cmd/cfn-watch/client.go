@@ -49,19 +49,23 @@ func (f *format) Set(v string) error {
 // Type is what help calls it.
 func (f *format) Type() string { return "format" }
 
-// call asks the server.
-func (g *global) call(c *cobra.Command, name string, in, out any) error {
+// client calls the server that the configuration tells of.
+func (g *global) client() (admin.Client, error) {
 	conf, err := g.load()
 	if err != nil {
-		return err
+		return admin.Client{}, err
 	}
-	return admin.Client{Socket: conf.socketPath()}.Call(c.Context(), name, in, out)
+	return admin.Client{Socket: conf.socketPath()}, nil
 }
 
 // ask asks the server and prints its answer, as JSON or by table.
 func ask[Out any](g *global, c *cobra.Command, name string, in any, table func(w io.Writer, out Out)) error {
+	client, err := g.client()
+	if err != nil {
+		return err
+	}
 	var answer json.RawMessage
-	if err := g.call(c, name, in, &answer); err != nil {
+	if err := client.Call(c.Context(), name, in, &answer); err != nil {
 		return err
 	}
 	if g.output == "json" {
@@ -73,10 +77,12 @@ func ask[Out any](g *global, c *cobra.Command, name string, in any, table func(w
 	if err := readable(answer, &out); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(g.stdout, 0, 0, 2, ' ', 0)
+	w := newTable(g.stdout)
 	table(w, out)
 	return w.Flush()
 }
+
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
 // readable decodes an answer for people: in no text of it is anything but what
 // can be seen. Projects and guests write some of them, and neither a terminal
@@ -148,13 +154,24 @@ func orDash[S ~string](s S) string {
 	return string(s)
 }
 
+// mostCompletions are more than anybody reads.
+const mostCompletions = 1000
+
+var errEnough = errors.New("enough")
+
 // completeAlarms completes the names of alarms from the running server.
 func (g *global) completeAlarms(c *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var list []admin.Alarm
-	if err := g.call(c, "alarms", admin.AlarmsRequest{Prefix: prefix}, &list); err != nil {
+	err := each(g, c, "alarms", admin.AlarmsRequest{Prefix: prefix}, func(a admin.Alarm) error {
+		if list = append(list, a); len(list) == mostCompletions {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
 		return nil, cobra.ShellCompDirectiveError
 	}
 	names := map[string]int{}

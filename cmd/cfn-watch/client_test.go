@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/admin"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
@@ -59,5 +62,52 @@ func TestMistakesOfTypingHaveTheirStatus(t *testing.T) {
 	}
 	if got := run(t.Context(), e, []string{"status"}); got != statusFailed {
 		t.Errorf("status without a server ends with %d, want %d", got, statusFailed)
+	}
+}
+
+// A list is the same array of JSON however many there are, and a table has all
+// of them.
+func TestListsArePrintedAsTheyCome(t *testing.T) {
+	r := start(t)
+	print := func(line string) string {
+		t.Helper()
+		out, err := os.Create(filepath.Join(r.dir, "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		args := append(strings.Fields(line), "--config", filepath.Join(r.dir, "conf"))
+		if got := run(t.Context(), &env{stdout: out, stderr: os.Stderr}, args); got != 0 {
+			t.Fatalf("%s ends with %d", line, got)
+		}
+		text, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if got := print("alarms -o json"); got != "[]\n" {
+		t.Errorf("no alarms are %q", got)
+	}
+	const many = rowsAtOnce + 3
+	for i := range many {
+		_, err := r.engine.Define(t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: "p"}, watch.Alarm{
+			Project: "p", Name: fmt.Sprintf("a%04d", i), Namespace: "n", Metric: "m", Statistic: watch.Sum, Comparison: watch.Greater,
+			Period: time.Minute, Periods: 1, Origin: watch.FromRules})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := print("alarms -o json")
+	var list []admin.Alarm
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != many || list[many-1].Name != "a1002" {
+		t.Errorf("%d alarms, %v, want %d", len(list), err, many)
+	}
+	var whole bytes.Buffer
+	if err := json.Indent(&whole, []byte(text), "", "  "); err != nil || whole.String() != text {
+		t.Errorf("the list is not indented as one: %v", err)
+	}
+	if lines := strings.Split(print("alarms"), "\n"); len(lines) != many+2 || !strings.HasPrefix(lines[many], "p        a1002") && !strings.HasPrefix(lines[many], "p  a1002") {
+		t.Errorf("the table has %d lines, want %d; the last alarm is %q", len(lines), many+2, lines[min(many, len(lines)-1)])
 	}
 }

@@ -52,11 +52,8 @@ func newListKeysCommand(g *global) *cobra.Command {
 		Short: "List the keys that were issued, without their secrets",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return ask(g, c, "list-keys", admin.Nothing{}, func(w io.Writer, list []admin.Key) {
-				fmt.Fprintln(w, "ACCESS\tPROJECT\tSTACK\tROLE\tCREATED\tEXPIRES\tREVOKED")
-				for _, k := range list {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Access, k.Project, orDash(k.Stack), k.Role, clock(k.Created), clock(k.Expires), clock(k.Revoked))
-				}
+			return askEach(g, c, "list-keys", admin.Nothing{}, "ACCESS\tPROJECT\tSTACK\tROLE\tCREATED\tEXPIRES\tREVOKED", func(w io.Writer, k admin.Key) {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.Access, k.Project, orDash(k.Stack), k.Role, clock(k.Created), clock(k.Expires), clock(k.Revoked))
 			})
 		},
 	}

@@ -102,12 +102,9 @@ func newAlarmsCommand(g *global) *cobra.Command {
 			if !slices.Contains([]watch.State{"", watch.OK, watch.Firing, watch.NoData}, in.State) {
 				return &usageError{fmt.Errorf("--state: %q is none of OK, ALARM and INSUFFICIENT_DATA", state)}
 			}
-			return ask(g, c, "alarms", in, func(w io.Writer, list []admin.Alarm) {
-				now := time.Now()
-				fmt.Fprintln(w, "PROJECT\tALARM\tSTATE\tSINCE\tLAST PUSH\tREASON")
-				for _, a := range list {
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Project, a.Name, a.State, ago(a.Since, now), lastPush(a, now), a.Reason)
-				}
+			now := time.Now()
+			return askEach(g, c, "alarms", in, "PROJECT\tALARM\tSTATE\tSINCE\tLAST PUSH\tREASON", func(w io.Writer, a admin.Alarm) {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.Project, a.Name, a.State, ago(a.Since, now), lastPush(a, now), a.Reason)
 			})
 		},
 	}
@@ -161,7 +158,21 @@ func newHistoryCommand(g *global) *cobra.Command {
 			if len(args) > 0 {
 				in.Alarm = args[0]
 			}
-			return ask(g, c, "history", in, showHistory)
+			if g.output == "json" {
+				return printEach(g, c, "history", in)
+			}
+			var events []watch.Event
+			err := each(g, c, "history", in, func(e watch.Event) error {
+				e.Data = nil
+				events = append(events, e)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			w := newTable(g.stdout)
+			showHistory(w, events)
+			return w.Flush()
 		},
 	}
 	c.Flags().IntVar(&in.Limit, "limit", 100, "so many entries at most")

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,9 +38,9 @@ type Server struct {
 func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	on(mux, s.Log, "status", false, s.status)
-	on(mux, s.Log, "alarms", false, s.alarms)
+	onEach(mux, "alarms", s.alarms)
 	on(mux, s.Log, "actions", false, s.actions)
-	on(mux, s.Log, "history", false, s.history)
+	onEach(mux, "history", s.history)
 	on(mux, s.Log, "explain", false, s.explain)
 	on(mux, s.Log, "set-state", true, s.setState)
 	on(mux, s.Log, "test-action", true, s.testAction)
@@ -115,15 +116,15 @@ func shownAlarm(v watch.View) Alarm {
 	}
 }
 
-func (s *Server) alarms(_ context.Context, by string, in AlarmsRequest) ([]Alarm, error) {
-	views := s.Engine.Alarms(time.Now(), operatorOf(by), watch.AlarmQuery{Project: in.Project, State: in.State})
-	list := []Alarm{}
-	for _, v := range views {
-		if strings.HasPrefix(v.Name, in.Prefix) || strings.HasPrefix(v.Project+"/"+v.Name, in.Prefix) {
-			list = append(list, shownAlarm(v))
+func (s *Server) alarms(_ context.Context, by string, in AlarmsRequest) iter.Seq2[Alarm, error] {
+	return func(yield func(Alarm, error) bool) {
+		for v := range s.Engine.Each(time.Now(), operatorOf(by), watch.AlarmQuery{Project: in.Project, State: in.State}) {
+			named := strings.HasPrefix(v.Name, in.Prefix) || strings.HasPrefix(v.Project+"/"+v.Name, in.Prefix)
+			if named && !yield(shownAlarm(v), nil) {
+				return
+			}
 		}
 	}
-	return list, nil
 }
 
 // A HistoryRequest asks for what happened, the newest first: to an alarm, or
@@ -133,27 +134,55 @@ type HistoryRequest struct {
 	Limit int    `json:"limit,omitempty"` // 0: 100
 }
 
+// How many entries of the history are told if nobody says, and are read at
+// once.
+const (
+	usualHistory = 100
+	historyPage  = 1000
+)
+
 // history also tells of alarms that are deleted: their history stays.
-func (s *Server) history(ctx context.Context, by string, in HistoryRequest) ([]watch.Event, error) {
-	q := watch.EventQuery{Limit: in.Limit}
-	if in.Alarm != "" {
-		q.Alarm = in.Alarm
-		switch v, err := s.find(in.Alarm); {
-		case err == nil:
-			q.Project, q.Alarm = v.Project, v.Name
-		case !errors.Is(err, watch.ErrNotFound):
-			return nil, err
-		default:
-			if project, name, ok := strings.Cut(in.Alarm, "/"); ok {
-				q.Project, q.Alarm = project, name
+func (s *Server) history(ctx context.Context, by string, in HistoryRequest) iter.Seq2[watch.Event, error] {
+	return func(yield func(watch.Event, error) bool) {
+		q, err := s.historyQuery(in.Alarm)
+		left := in.Limit
+		if left <= 0 {
+			left = usualHistory
+		}
+		for first := true; err == nil && left > 0 && (first || q.Next != ""); first = false {
+			var events []watch.Event
+			q.Limit = min(left, historyPage)
+			events, q.Next, err = s.Engine.Events(ctx, operatorOf(by), q)
+			for _, e := range events {
+				if left--; !yield(e, nil) {
+					return
+				}
+			}
+			if err == nil && first && len(events) == 0 && in.Alarm != "" {
+				err = fmt.Errorf("alarm %s: %w, nor was there one", in.Alarm, watch.ErrNotFound)
 			}
 		}
+		if err != nil {
+			yield(watch.Event{}, err)
+		}
 	}
-	events, _, err := s.Engine.Events(ctx, operatorOf(by), q)
-	if err == nil && len(events) == 0 && in.Alarm != "" {
-		return nil, fmt.Errorf("alarm %s: %w, nor was there one", in.Alarm, watch.ErrNotFound)
+}
+
+// historyQuery asks for an alarm's history; for all with an empty name.
+func (s *Server) historyQuery(alarm string) (watch.EventQuery, error) {
+	if alarm == "" {
+		return watch.EventQuery{}, nil
 	}
-	return events, err
+	switch v, err := s.find(alarm); {
+	case err == nil:
+		return watch.EventQuery{Project: v.Project, Alarm: v.Name}, nil
+	case !errors.Is(err, watch.ErrNotFound):
+		return watch.EventQuery{}, err
+	}
+	if project, name, ok := strings.Cut(alarm, "/"); ok {
+		return watch.EventQuery{Project: project, Alarm: name}, nil
+	}
+	return watch.EventQuery{Alarm: alarm}, nil
 }
 
 // A StateRequest sets an alarm's state, until it is judged again.

@@ -1,6 +1,11 @@
 package admin
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"os"
@@ -258,5 +263,109 @@ func TestStatusAndActions(t *testing.T) {
 	e, problem := ask[Explanation](d, "explain", ExplainRequest{Name: "machine"})
 	if problem != "" || e.Target != "machine" || len(e.Actions) != 1 {
 		t.Errorf("explain of a target = %+v, %q", e, problem)
+	}
+}
+
+// each calls for a list, and returns it or the text of the error.
+func each[T any](d *desk, name string, in any) (list []T, problem string) {
+	d.t.Helper()
+	err := d.Each(d.t.Context(), name, in, func(one json.RawMessage) error {
+		var t T
+		list = append(list, t)
+		return json.Unmarshal(one, &list[len(list)-1])
+	})
+	if err != nil {
+		problem = err.Error()
+	}
+	return list, problem
+}
+
+// The history is read page by page, and told as a whole.
+func TestHistoryIsToldOverPages(t *testing.T) {
+	d := newDesk(t)
+	const there = 2*historyPage + 10
+	var all []watch.Event
+	for i := range there {
+		all = append(all, watch.Event{At: time.Now(), Kind: watch.Deafness, Summary: fmt.Sprint(i)})
+	}
+	if err := d.Store.PutEvents(t.Context(), all...); err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int]int{0: usualHistory, 1: 1, historyPage: historyPage, historyPage + 5: historyPage + 5, there + 1: there} {
+		got, problem := each[watch.Event](d, "history", HistoryRequest{Limit: limit})
+		if problem != "" || len(got) != want {
+			t.Errorf("history of at most %d has %d entries, %q, want %d", limit, len(got), problem, want)
+			continue
+		}
+		for i, e := range got {
+			if e.Summary != fmt.Sprint(there-1-i) {
+				t.Errorf("entry %d of %d is %s", i, want, e.Summary)
+				break
+			}
+		}
+	}
+}
+
+// serve answers calls of its own beside those of the desk, and has the client
+// ask there.
+func (d *desk) serve(mux *http.ServeMux) {
+	d.t.Helper()
+	d.Socket += "2"
+	l, err := Listen(d.Socket)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	h := &http.Server{Handler: mux, ConnContext: withPeer}
+	go h.Serve(l)
+	d.t.Cleanup(func() { h.Close() })
+}
+
+// A list has no size that is too much: that of a site's alarms was cut off at
+// 64 MiB, which is some 200,000 of them, and could not be read.
+func TestListsAreOfAnySize(t *testing.T) {
+	d := newDesk(t)
+	mux := http.NewServeMux()
+	const many = 70
+	long := strings.Repeat("f", 1<<20)
+	onEach(mux, "alarms", func(_ context.Context, _ string, in AlarmsRequest) iter.Seq2[Alarm, error] {
+		return func(yield func(Alarm, error) bool) {
+			for i := 0; i < many && in.Project != "none" && yield(Alarm{Name: fmt.Sprint(i), File: long}, nil); i++ {
+			}
+		}
+	})
+	d.serve(mux)
+	n := 0
+	err := d.Each(t.Context(), "alarms", AlarmsRequest{}, func(one json.RawMessage) error {
+		var a Alarm
+		if err := json.Unmarshal(one, &a); err != nil || a.Name != fmt.Sprint(n) || a.File != long {
+			t.Errorf("alarm %d is %s with %d bytes of a file's name, %v", n, a.Name, len(a.File), err)
+		}
+		n++
+		return nil
+	})
+	if err != nil || n != many {
+		t.Errorf("%d alarms, %v, want %d", n, err, many)
+	}
+	if list, problem := each[Alarm](d, "alarms", AlarmsRequest{Project: "none"}); list != nil || problem != "" {
+		t.Errorf("alarms of no project: %v, %q", list, problem)
+	}
+}
+
+// A list that ends in an error is not taken for a whole one.
+func TestListThatIsCutOffIsAnError(t *testing.T) {
+	d := newDesk(t)
+	mux := http.NewServeMux()
+	onEach(mux, "some", func(context.Context, string, Nothing) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) { _ = yield(1, nil) && yield(0, errors.New("the disk is gone")) }
+	})
+	onEach(mux, "none", func(context.Context, string, Nothing) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) { yield(0, errors.New("the disk is gone")) }
+	})
+	d.serve(mux)
+	if _, problem := each[int](d, "none", Nothing{}); problem != "the disk is gone" {
+		t.Errorf("an error before all: %q", problem)
+	}
+	if list, problem := each[int](d, "some", Nothing{}); problem == "" {
+		t.Errorf("half a list is taken for a whole one: %v", list)
 	}
 }

@@ -1,12 +1,12 @@
 package admin
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,8 +24,8 @@ import (
 // Group is the group whose members may use the socket, where there is one.
 const Group = "cfn-watch"
 
-// bodyLimit is far above any request or answer but a list of all alarms.
-const bodyLimit = 64 << 20
+// bodyLimit is far above any request.
+const bodyLimit = 1 << 20
 
 // Listen makes the socket, for its owner and the Group. One that a dead server
 // left is replaced; one that answers is an error.
@@ -100,7 +100,52 @@ type problem struct {
 
 // on serves one call. What changes something is logged with who asked for it.
 func on[In, Out any](mux *http.ServeMux, log *slog.Logger, name string, changes bool, f func(ctx context.Context, by string, in In) (Out, error)) {
+	handle(mux, name, func(w http.ResponseWriter, r *http.Request, peer operator, in In) {
+		out, err := f(r.Context(), peer.String(), in)
+		if changes {
+			log.Info("operator's command", "command", name, "by", peer.String(), "uid", peer.uid, "what", fmt.Sprintf("%+v", in), "err", err)
+		}
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		answer(w, http.StatusOK, out)
+	})
+}
+
+// onEach serves a call whose answer is a list, however long: of it no more is
+// held than is being sent. An error after the first of it cuts the answer off.
+func onEach[In, Out any](mux *http.ServeMux, name string, f func(ctx context.Context, by string, in In) iter.Seq2[Out, error]) {
+	handle(mux, name, func(w http.ResponseWriter, r *http.Request, peer operator, in In) {
+		out := bufio.NewWriterSize(w, 64<<10)
+		enc := json.NewEncoder(out)
+		before := byte('[')
+		for one, err := range f(r.Context(), peer.String(), in) {
+			switch {
+			case err != nil && before == '[':
+				refuse(w, err)
+				return
+			case err != nil:
+				panic(http.ErrAbortHandler)
+			}
+			out.WriteByte(before)
+			before = ','
+			if enc.Encode(one) != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		if before == '[' {
+			out.WriteByte('[')
+		}
+		out.WriteString("]\n")
+		_ = out.Flush()
+	})
+}
+
+// handle serves a call of who is known, with what was asked.
+func handle[In any](mux *http.ServeMux, name string, f func(w http.ResponseWriter, r *http.Request, peer operator, in In)) {
 	mux.HandleFunc("POST /"+name, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
 		peer, ok := r.Context().Value(operatorKey{}).(operator)
 		if !ok {
 			answer(w, http.StatusForbidden, problem{"the kernel does not tell who calls"})
@@ -113,72 +158,19 @@ func on[In, Out any](mux *http.ServeMux, log *slog.Logger, name string, changes 
 			answer(w, http.StatusBadRequest, problem{"the request cannot be read: " + err.Error()})
 			return
 		}
-		out, err := f(r.Context(), peer.String(), in)
-		if changes {
-			log.Info("operator's command", "command", name, "by", peer.String(), "uid", peer.uid, "what", fmt.Sprintf("%+v", in), "err", err)
-		}
-		if err != nil {
-			status := http.StatusConflict
-			if errors.Is(err, watch.ErrNotFound) {
-				status = http.StatusNotFound
-			}
-			answer(w, status, problem{err.Error()})
-			return
-		}
-		answer(w, http.StatusOK, out)
+		f(w, r, peer, in)
 	})
 }
 
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body)
+func refuse(w http.ResponseWriter, err error) {
+	status := http.StatusConflict
+	if errors.Is(err, watch.ErrNotFound) {
+		status = http.StatusNotFound
+	}
+	answer(w, status, problem{err.Error()})
 }
 
-// A Client calls the server over its socket.
-type Client struct{ Socket string }
-
-// ErrNoServer says that nobody answers at the socket.
-var ErrNoServer = errors.New("no server answers")
-
-// Call sends in as a call of that name and decodes the answer into out. The
-// error wraps ErrNoServer when nobody answers; else it is the server's own
-// text.
-func (c Client) Call(ctx context.Context, name string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", c.Socket)
-	}}
-	defer transport.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cfn-watch/"+name, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("the socket %s is for root and the group %s alone", c.Socket, Group)
-		}
-		return fmt.Errorf("%w at %s: is cfn-watch running? ([server] admin says where the socket is)", ErrNoServer, c.Socket)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, bodyLimit))
-	if err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		var p problem
-		if json.Unmarshal(data, &p) != nil || p.Error == "" {
-			p.Error = "the server answers " + resp.Status
-		}
-		return errors.New(p.Error)
-	}
-	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
-	}
-	return nil
+func answer(w http.ResponseWriter, status int, body any) {
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
 }

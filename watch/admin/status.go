@@ -47,9 +47,12 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 		st.Problem = err.Error()
 	}
 	if st.Totals.NeverFed > 0 {
-		for _, v := range s.Engine.Alarms(now, operatorOf(by), watch.AlarmQuery{State: watch.NoData}) {
-			if v.Presence() && !v.Fed && len(st.NeverFed) < mostNamed {
+		for v := range s.Engine.Each(now, operatorOf(by), watch.AlarmQuery{State: watch.NoData}) {
+			if v.Presence() && !v.Fed {
 				st.NeverFed = append(st.NeverFed, v.Project+"/"+v.Name)
+			}
+			if len(st.NeverFed) == mostNamed {
+				break
 			}
 		}
 	}
