@@ -30,6 +30,11 @@ func listen(c *config, log *slog.Logger) (net.Listener, error) {
 	} else if l, err = net.Listen("tcp", c.server.listen); err != nil {
 		return nil, fmt.Errorf("%w: is another server there? [server] listen says where", err)
 	}
+	most, err := mostConnections()
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	l = newBounded(l, most)
 	if c.server.cert == "" {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 			log.Warn("plain http: signatures are safe, what guests push can be read; [server] cert and key turn TLS on", "listen", l.Addr().String())

@@ -193,8 +193,10 @@ func (s *server) run(ctx context.Context) error {
 		Started: s.health.started, Listen: s.guests.Addr().String(), Keystone: s.keystone,
 	}
 	var wg sync.WaitGroup
+	guests := api.Server(s.handler)
+	guests.ConnState = noteState
 	servers := map[*http.Server]net.Listener{
-		api.Server(s.handler): s.guests, desk.HTTP(): s.operators, s.metrics.HTTP(): s.scrapers,
+		guests: s.guests, desk.HTTP(): s.operators, s.metrics.HTTP(): s.scrapers,
 	}
 	for h, l := range servers {
 		wg.Go(func() {

@@ -325,26 +325,23 @@ func (d *desk) serve(mux *http.ServeMux) {
 func TestListsAreOfAnySize(t *testing.T) {
 	d := newDesk(t)
 	mux := http.NewServeMux()
-	const many = 70
 	long := strings.Repeat("f", 1<<20)
 	onEach(mux, "alarms", func(_ context.Context, _ string, in AlarmsRequest) iter.Seq2[Alarm, error] {
 		return func(yield func(Alarm, error) bool) {
-			for i := 0; i < many && in.Project != "none" && yield(Alarm{Name: fmt.Sprint(i), File: long}, nil); i++ {
+			for i := 0; i < manyAnswers && in.Project != "none" && yield(Alarm{Name: fmt.Sprint(i), File: long}, nil); i++ {
 			}
 		}
 	})
 	d.serve(mux)
 	n := 0
 	err := d.Each(t.Context(), "alarms", AlarmsRequest{}, func(one json.RawMessage) error {
-		var a Alarm
-		if err := json.Unmarshal(one, &a); err != nil || a.Name != fmt.Sprint(n) || a.File != long {
-			t.Errorf("alarm %d is %s with %d bytes of a file's name, %v", n, a.Name, len(a.File), err)
+		if n++; len(one) < len(long) {
+			t.Errorf("alarm %d has %d bytes", n, len(one))
 		}
-		n++
 		return nil
 	})
-	if err != nil || n != many {
-		t.Errorf("%d alarms, %v, want %d", n, err, many)
+	if err != nil || n != manyAnswers {
+		t.Errorf("%d alarms, %v, want %d", n, err, manyAnswers)
 	}
 	if list, problem := each[Alarm](d, "alarms", AlarmsRequest{Project: "none"}); list != nil || problem != "" {
 		t.Errorf("alarms of no project: %v, %q", list, problem)
