@@ -26,6 +26,41 @@ func TestServerThatStartsWithAFullDiskActsLater(t *testing.T) {
 	})
 }
 
+// A notice for which there is no room is tried again each second, and not at once
+// for as long as the disk is full.
+func TestNoticeThatCannotBeWrittenWaits(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		told := &desk{}
+		c.gates.HoldFor = 10 * time.Minute
+		c.with(func(o *Options) { o.Actions[Notify] = told })
+		c.add("p1", 10)
+		c.pass(5 * time.Minute)
+		c.each(c.guests, func(g *guest) { g.cut = true })
+		c.pass(10 * time.Minute)
+		const most = 1000 // which would be in no time
+		var tries int
+		c.store.mu.Lock()
+		c.store.fail = func() error {
+			if tries++; tries > most {
+				return nil
+			}
+			return errNotWritten
+		}
+		c.store.mu.Unlock()
+		c.pass(5 * time.Minute)
+		c.store.mu.Lock()
+		c.store.fail = nil
+		c.store.mu.Unlock()
+		if len(told.all()) > 0 || tries < 60 {
+			t.Fatalf("tried %d times, told %q", tries, told.all())
+		}
+		c.pass(time.Minute)
+		if got := told.all(); len(got) != 1 {
+			t.Errorf("told %q when there is room, want of the storm", got)
+		}
+	})
+}
+
 // ahead is an engine that has not seen yet that the clock was set back.
 type ahead struct {
 	Engine

@@ -108,7 +108,9 @@ func (o *Outbox) Tell(ctx context.Context, key, text string) error {
 	r := Row{Key: "notice|" + key, Born: now, Status: Wanted, Next: now, Notice: text}
 	r.Action, r.Alarm, r.At, r.To = prefix+string(Notify), "cfn-watch", now, watch.Firing
 	_, err := o.Store.Update(ctx, Change{Row: r, New: true})
-	o.Wake()
+	if err == nil { // else whoever is woken tells again, at once, until the store takes it
+		o.Wake()
+	}
 	return err
 }
 
