@@ -263,12 +263,14 @@ func (l *lookout) settled(done Row, c candidate) time.Time {
 }
 
 // wanted is g7: the state that wanted the action is still the alarm's, and what
-// it says still so.
+// it says still so. A guest that is heard again ends nothing before the store has
+// that its alarm is OK: should the server die first, and the guest too, no other
+// transition would ask for it.
 func (l *lookout) wanted(c candidate) Reply {
 	if reply := l.outdated(c); reply.Verdict != Pass || c.Trial || !c.ofSilence() || c.view.Silent {
 		return reply
 	}
-	return Reply{Gate: "g7", Verdict: Refuse, Cause: "the guest is heard again"}
+	return Reply{Gate: "g7", Verdict: Hold, Cause: "the guest is heard again", Until: l.now.Add(time.Second)}
 }
 
 // outdated is the part of g7 that needs nothing but the alarm's number.

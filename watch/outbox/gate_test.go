@@ -491,19 +491,58 @@ func (c *cloud) resume(s Suspension) {
 	synctest.Wait()
 }
 
-// A guest that was heard in this very second, of which its alarm knows nothing
-// yet, is left alone.
+// heardAtOnce has the guest that died heard once more, and asks the gates in that
+// very second, of which its alarm knows nothing yet.
+func (c *cloud) heardAtOnce() {
+	c.t.Helper()
+	s := c.suspended()
+	c.each(c.guests[:1], func(g *guest) { g.up, g.next = true, time.Now() })
+	c.push(time.Now())
+	c.resume(s)
+	if v, _ := c.engine.View(time.Now(), "p1", "p1-0000"); v.State != watch.Firing {
+		c.t.Fatalf("the alarm is %s already", v.State)
+	}
+	c.wantRow("heard", c.rows("p1-0000")[0], Held, "g7", "the guest is heard again")
+}
+
 func TestGuestThatIsHeardIsNotRestarted(t *testing.T) {
 	in(t, func(t *testing.T, c *cloud) {
-		s := c.suspended()
-		c.each(c.guests[:1], func(g *guest) { g.up, g.next = true, time.Now() })
-		c.push(time.Now())
-		c.resume(s)
-		if v, _ := c.engine.View(time.Now(), "p1", "p1-0000"); v.State != watch.Firing {
-			t.Fatalf("the alarm is %s already", v.State)
-		}
-		c.wantRow("heard", c.rows("p1-0000")[0], Refused, "g7", "the guest is heard again")
+		c.heardAtOnce()
+		c.pass(3 * time.Second)
+		c.wantRow("its alarm is OK", c.rows("p1-0000")[0], Refused, "g7", "the alarm is no longer in that ALARM")
 		c.wantRestarts("heard")
+	})
+}
+
+// A guest that is heard once and dies with the server, before that its alarm is
+// OK was stored, has fired no other transition: the action of this one is done.
+func TestGuestThatDiesAgainWithTheServerIsRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.heardAtOnce()
+		c.kill()
+		c.each(c.guests[:1], func(g *guest) { g.up = false })
+		c.serve()
+		c.pass(10 * time.Minute)
+		c.wantRestarts("dead again", "p1-0000")
+	})
+}
+
+// An alarm that an operator sets lasts for a minute. A guest that falls silent in
+// that time makes no other transition, and is restarted for this one.
+func TestGuestThatDiesWhileItsAlarmIsSetIsRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 10)
+		c.pass(5 * time.Minute)
+		g := c.guests[0]
+		c.each(c.guests[:1], func(g *guest) { g.up = false })
+		c.pass(silence - 30*time.Second - time.Since(g.heard))
+		if err := c.engine.SetState(t.Context(), c.now(), watch.Caller{Project: "p1", Role: watch.Operator}, g.name, watch.Firing, "by hand", nil); err != nil {
+			t.Fatal(err)
+		}
+		c.pass(20 * time.Second)
+		c.wantRow("not silent yet", c.rows(g.name)[0], Held, "g7", "the guest is heard again")
+		c.pass(time.Minute)
+		c.wantRestarts("silent", g.name)
 	})
 }
 
