@@ -25,25 +25,25 @@ import (
 // heartbeat each minute, each with an alarm whose action restarts it, and a
 // server, which may be killed and started again.
 type cloud struct {
-	t       *testing.T
-	dir     string
-	store   *memory
-	engine  *watch.Engine
-	outbox  *Outbox
-	gates   Gates
-	stop    func()
-	kill    func() // as kill -9
-	tweak   func(*Options)
-	refuse  func(*guest) // is what becomes of pushes; nil: they are taken
-	stack   string       // of the alarms of add
-	post    *Post        // sends messages; nil: nothing does
-	disk    disk
-	random  *rand.Rand    // lets commands fail; nil: they do not
-	period  time.Duration // between pushes; 0: a minute
-	set     atomic.Int64  // by how much the wall clock was
-	setBack bool
+	t      *testing.T
+	dir    string
+	store  *memory
+	engine *watch.Engine
+	outbox *Outbox
+	gates  Gates
+	stop   func()
+	kill   func() // as kill -9
+	tweak  func(*Options)
+	refuse func(*guest) // is what becomes of pushes; nil: they are taken
+	stack  string       // of the alarms of add
+	post   *Post        // sends messages; nil: nothing does
+	disk   disk
+	random *rand.Rand    // lets commands fail; nil: they do not
+	period time.Duration // between pushes; 0: a minute
+	set    atomic.Int64  // by how much the wall clock was
 
-	mu       sync.Mutex    // of what follows
+	mu       sync.Mutex // of what follows
+	setBack  bool
 	down     *watch.Engine // that takes no pushes any more
 	guests   []*guest
 	restarts []restart

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -100,15 +101,16 @@ func (h *history) checkDead() {
 			h.t.Errorf("%s is dead, and its alarm %s", g.name, v.State)
 			continue
 		}
-		answered := false
+		answered, why := false, "no action is there"
 		for key, r := range h.store.rough {
 			if r.AlarmID == v.ID && r.Number == v.Number {
 				_, told := h.store.rows["notice|"+string(r.Status)+"|"+key]
 				answered = answered || r.Status == Done || told
+				why = fmt.Sprintf("%s is %s: %+v", key, r.Status, r.Steps)
 			}
 		}
 		if !answered {
-			h.t.Errorf("%s is dead, nothing was done in answer to transition %d, and nobody told", g.name, v.Number)
+			h.t.Errorf("%s is dead, nothing was done in answer to transition %d, and nobody told: %s", g.name, v.Number, why)
 		}
 	}
 }
