@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cfn-agent/cfn-agent/watch/auth"
 )
 
 // mostConnections is how many connections guests may have open: a quarter of
@@ -64,15 +66,11 @@ func (b *bounded) Accept() (net.Conn, error) {
 	}
 }
 
-// origin is an address, or the network of 64 bits that one host has of IPv6.
 func origin(a net.Addr) netip.Prefix {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return auth.Origin(tcp.AddrPort())
 	}
-	ip := tcp.AddrPort().Addr().Unmap()
-	p, _ := ip.Prefix(min(64, ip.BitLen()))
-	return p
+	return netip.Prefix{}
 }
 
 func (b *bounded) admit(c *counted) bool {

@@ -132,7 +132,7 @@ func collectKeystone(k *auth.Keystone, counter, gauge func(*prometheus.Desc, flo
 	counter(descKeystoneFailed, float64(k.Load.Failed.Load()))
 	counter(descKeystoneSeconds, time.Duration(k.Load.Waited.Load()).Seconds())
 	counter(descKeystoneHits, float64(k.Load.Known.Load()))
-	counter(descKeystoneBusy, float64(k.Load.Busy.Load()))
+	counter(descKeystoneBusy, float64(k.Load.Busy.Load()+k.Load.Strangers.Load()))
 	gauge(descKeystoneKeys, float64(k.Status().Keys))
 }
 

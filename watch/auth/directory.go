@@ -39,7 +39,7 @@ type directory struct {
 
 	flights singleflight.Group
 	singles *rate.Limiter
-	absent  absence
+	absent  *recall
 	wanted  chan struct{} // a listing is, sooner
 	ready   chan struct{} // closed when the first listing has ended, well or not
 
@@ -68,7 +68,7 @@ func newDirectory(s *session, o KeystoneOptions, load *Load) *directory {
 		session: s, options: o, log: o.Log, load: load,
 		singles: rate.NewLimiter(getsPerSecond, getsPerSecond),
 		wanted:  make(chan struct{}, 1), ready: make(chan struct{}),
-		entries: map[string]*entry{},
+		entries: map[string]*entry{}, absent: newAbsence(),
 	}
 }
 

@@ -22,15 +22,28 @@ import (
 const queuedFor = 32
 
 // An asker has Keystone verify each request (POST /v3/ec2tokens). It keeps
-// nothing of the answers: without the secret, a yes says nothing about the
-// next signature.
+// nothing of the answers but which keys are in use: without the secret, a yes
+// says nothing about the next signature.
+//
+// Anybody can make up access keys. Those that Keystone has not confirmed wait
+// in a queue of their own, and are asked about at most half at a time: they
+// cannot keep out who is known.
 type asker struct {
 	session     *session
 	stackDomain string
 	slots       chan struct{}
-	waiting     atomic.Int64
+	strange     chan struct{} // those of the slots that keys not confirmed may have
+	waiting     atomic.Int64  // for one of the slots, or having it
+	strangers   atomic.Int64  // the same, for those that are strange
 	flights     singleflight.Group
-	absent      absence
+	absent      *recall
+	known       *recall // keys that Keystone has confirmed
+	rates       origins // of requests with keys that it has not
+}
+
+func newAsker(s *session, o KeystoneOptions) *asker {
+	return &asker{session: s, stackDomain: o.StackDomain, slots: make(chan struct{}, o.Concurrency), strange: make(chan struct{}, (o.Concurrency+1)/2),
+		absent: newAbsence(), known: &recall{last: o.Stale, limit: knownLimit}}
 }
 
 // An ec2Request is what Keystone needs to verify a signature, as heat-api-cfn
@@ -64,27 +77,54 @@ func (a *asker) caller(ctx context.Context, r *http.Request, s *awsquery.Signatu
 	if a.absent.has(s.Access) {
 		return watch.Caller{}, notKnown()
 	}
+	ask, known := a.ask, a.known.has(s.Access)
+	if !known {
+		if !a.rates.take(r.RemoteAddr) {
+			return watch.Caller{}, errStrangers
+		}
+		ask = a.askStranger
+	}
 	question, err := json.Marshal(map[string]ec2Request{"ec2Credentials": question(r, s, body)})
 	if err != nil {
 		return watch.Caller{}, err
 	}
 	sum := sha256.Sum256(question)
-	h, err := share(ctx, &a.flights, string(sum[:]), func(ctx context.Context) (holder, error) { return a.ask(ctx, question) })
+	h, err := share(ctx, &a.flights, string(sum[:]), func(ctx context.Context) (holder, error) { return ask(ctx, question) })
 	switch {
 	case answered(err, http.StatusNotFound):
 		a.absent.add(s.Access)
+		a.known.remove(s.Access)
 		return watch.Caller{}, notKnown()
 	case answered(err, http.StatusUnauthorized):
 		return watch.Caller{}, denied("Keystone refuses the access key, its user, the signature or its time")
 	case err != nil:
 		return watch.Caller{}, err
 	}
+	a.known.add(s.Access)
 	return h.caller(s.Access, a.stackDomain)
 }
 
 func notKnown() *Error { return unknown("Keystone does not know the access key") }
 
-var errBusy = errors.New("too many requests wait for Keystone")
+var (
+	errBusy      = errors.New("too many requests wait for Keystone")
+	errStrangers = errors.New("too many requests with keys that were not confirmed before wait for Keystone")
+)
+
+// askStranger shows a request to Keystone whose key it has not confirmed.
+func (a *asker) askStranger(ctx context.Context, question []byte) (holder, error) {
+	defer a.strangers.Add(-1)
+	if a.strangers.Add(1) > int64(cap(a.strange)*(queuedFor+1)) {
+		return holder{}, errStrangers
+	}
+	select {
+	case a.strange <- struct{}{}:
+		defer func() { <-a.strange }()
+	case <-ctx.Done():
+		return holder{}, context.Cause(ctx)
+	}
+	return a.ask(ctx, question)
+}
 
 // ask shows a request to Keystone.
 func (a *asker) ask(ctx context.Context, question []byte) (holder, error) {

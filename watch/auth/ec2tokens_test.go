@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,6 +169,74 @@ func TestQueueForKeystone(t *testing.T) {
 		}
 		if got := x.k.Status().String(); !strings.Contains(got, "472 were turned away since the start, which is too much for it") {
 			x.Errorf("Status says %q", got)
+		}
+	})
+}
+
+// Anybody can make up access keys, and as many as they like: a guest whose key
+// was confirmed is asked about all the same, at once.
+func TestStrangersDoNotKeepOutWhoIsKnown(t *testing.T) {
+	try(t, false, func(x trial) {
+		x.wants("to be known", guestKey, guestSecret, guest, "")
+		x.set(func(k *keystone) { k.delay = time.Second })
+		var flood sync.WaitGroup
+		var unanswered atomic.Int64
+		for i := range 3000 {
+			flood.Go(func() {
+				r := signed(x, fmt.Sprint("nobody", i), "x", time.Now())
+				r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1000", i%100)
+				if _, err := x.v.Verify(x.Context(), r, bodyOf(r), time.Now()); code(err) == ServiceUnavailable {
+					unanswered.Add(1)
+				}
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		if got := unanswered.Load(); got != 3000-8*33 {
+			x.Errorf("%d made up keys were turned away at once, want %d", got, 3000-8*33)
+		}
+		began := time.Now()
+		x.wants("a guest in the flood", guestKey, guestSecret, guest, "")
+		if waited := time.Since(began); waited != time.Second {
+			x.Errorf("a known key waited %v, want a second, which is Keystone's", waited)
+		}
+		began = time.Now()
+		if codes := x.crowd(16); codes[""] != 16 || time.Since(began) > 3*time.Second {
+			x.Errorf("16 pushes of known keys: %v after %v, want all verified in two turns", codes, time.Since(began))
+		}
+		if got := x.k.Status(); got.Busy != 0 || got.Strangers != unanswered.Load() || !strings.Contains(got.String(), "2736 with keys not confirmed before were turned away") {
+			x.Errorf("Status = %+v, %s", got, got)
+		}
+		flood.Wait()
+	})
+}
+
+// One address makes up keys until its rate is used up: others are still asked
+// about.
+func TestStrangersOfOneAddressLeaveRoomForOthers(t *testing.T) {
+	try(t, false, func(x trial) {
+		x.wants("to log in", memberKey, memberSecret, member, "")
+		stranger := func(from, access string) string {
+			r := signed(x, access, guestSecret, time.Now())
+			r.RemoteAddr = from + ":1000"
+			_, err := x.v.Verify(x.Context(), r, bodyOf(r), time.Now())
+			return code(err)
+		}
+		for i := range strangersAtOnce {
+			if got := stranger("192.0.2.1", fmt.Sprint("nobody", i)); got != InvalidClientTokenID {
+				x.Fatalf("made up key %d: %s", i, got)
+			}
+		}
+		for from, want := range map[string]string{"192.0.2.1": ServiceUnavailable, "192.0.2.2": InvalidClientTokenID, "2001:db8::1": InvalidClientTokenID} {
+			if strings.Contains(from, ":") {
+				from = "[" + from + "]"
+			}
+			if got := stranger(from, "another"+from); got != want {
+				x.Errorf("a made up key from %s: %s, want %s", from, got, want)
+			}
+		}
+		time.Sleep(time.Second)
+		if got := stranger("192.0.2.1", guestKey); got != "" {
+			x.Errorf("a new guest at the same address, later: %s", got)
 		}
 	})
 }

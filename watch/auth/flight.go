@@ -37,30 +37,43 @@ func begin[T any](ctx context.Context, flights *singleflight.Group, name string,
 }
 
 // How long a key counts as one that Keystone does not know, and of how many
-// that is remembered.
+// that is remembered; and of how many that it knows.
 const (
 	absentFor   = 30 * time.Second
 	absentLimit = 10_000
+	knownLimit  = 1_000_000
 )
 
-// An absence remembers keys that Keystone does not know.
-type absence struct {
+// A recall remembers access keys for a time; when they are too many, it begins
+// anew.
+type recall struct {
+	last  time.Duration
+	limit int
+
 	mu    sync.Mutex
 	since map[string]time.Time
 }
 
-func (a *absence) has(access string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	since, ok := a.since[access]
-	return ok && time.Since(since) < absentFor
+func newAbsence() *recall { return &recall{last: absentFor, limit: absentLimit} }
+
+func (r *recall) has(access string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	since, ok := r.since[access]
+	return ok && time.Since(since) < r.last
 }
 
-func (a *absence) add(access string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.since) >= absentLimit || a.since == nil {
-		a.since = map[string]time.Time{}
+func (r *recall) add(access string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.since) >= r.limit || r.since == nil {
+		r.since = map[string]time.Time{}
 	}
-	a.since[access] = time.Now()
+	r.since[access] = time.Now()
+}
+
+func (r *recall) remove(access string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.since, access)
 }

@@ -39,12 +39,14 @@ type Keystone struct {
 
 // Load counts what Keystone is asked.
 type Load struct {
-	Known  atomic.Int64 // requests with a key of a listing, or read before
-	Busy   atomic.Int64 // requests turned away because too many waited
-	Calls  atomic.Int64
-	Failed atomic.Int64 // calls without an answer, or with a 5xx
-	Waited atomic.Int64 // nanoseconds, of all calls together
-	Last   atomic.Int64 // nanoseconds, of the call that ended last
+	Known atomic.Int64 // requests with a key of a listing, or read before
+	Busy  atomic.Int64 // requests turned away because too many waited
+	Calls atomic.Int64
+
+	Strangers atomic.Int64 // requests turned away whose keys were not confirmed before, without Lookup
+	Failed    atomic.Int64 // calls without an answer, or with a 5xx
+	Waited    atomic.Int64 // nanoseconds, of all calls together
+	Last      atomic.Int64 // nanoseconds, of the call that ended last
 }
 
 // OpenKeystone reads the login from clouds.yaml. It asks nobody: a Keystone
@@ -61,7 +63,7 @@ func OpenKeystone(o KeystoneOptions) (*Keystone, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Keystone{options: o, asker: &asker{session: s, stackDomain: o.StackDomain, slots: make(chan struct{}, o.Concurrency)}}
+	k := &Keystone{options: o, asker: newAsker(s, o)}
 	s.http.Transport = &meter{s.http.Transport, &k.Load}
 	if o.Lookup {
 		k.directory = newDirectory(s, o, &k.Load)
@@ -97,8 +99,11 @@ func (k *Keystone) caller(ctx context.Context, r *http.Request, s *awsquery.Sign
 	if errors.Is(err, errDelegated) {
 		c, err = k.asker.caller(ctx, r, s, body)
 	}
-	if errors.Is(err, errBusy) {
+	switch {
+	case errors.Is(err, errBusy):
 		k.Load.Busy.Add(1)
+	case errors.Is(err, errStrangers):
+		k.Load.Strangers.Add(1)
 	}
 	return c, err
 }
@@ -135,12 +140,14 @@ type Status struct {
 	Listed  time.Time     `json:"listed,omitzero"` // when they were all read last; zero: never
 	Waiting int           `json:"waiting"`         // requests being shown, or waiting for it
 	Busy    int64         `json:"busy"`            // requests turned away, because too many waited
+
+	Strangers int64 `json:"strangers"` // requests turned away since too many came with keys not confirmed before, without Lookup
 }
 
 // Status is how it stands with Keystone now.
 func (k *Keystone) Status() Status {
 	s := Status{Lookup: k.options.Lookup, Away: k.asker.session.away.Load(), Took: time.Duration(k.Load.Last.Load()),
-		Waiting: int(k.asker.waiting.Load()), Busy: k.Load.Busy.Load()}
+		Waiting: int(k.asker.waiting.Load() + k.asker.strangers.Load()), Busy: k.Load.Busy.Load(), Strangers: k.Load.Strangers.Load()}
 	if d := k.directory; d != nil {
 		d.mu.RLock()
 		defer d.mu.RUnlock()
@@ -163,6 +170,9 @@ func (s Status) String() string {
 		text += fmt.Sprintf("; %d requests with unknown keys were turned away since the start", s.Busy)
 	case s.Busy > 0:
 		text += fmt.Sprintf("; %d were turned away since the start, which is too much for it: see lookup in cfn-watch.conf", s.Busy)
+	}
+	if s.Strangers > 0 {
+		text += fmt.Sprintf("; %d with keys not confirmed before were turned away since the start", s.Strangers)
 	}
 	switch {
 	case s.Away:
