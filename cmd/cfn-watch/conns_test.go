@@ -144,8 +144,13 @@ func TestOneAddressShutsOutNobody(t *testing.T) {
 // request under way does not.
 func TestIdleConnectionsYield(t *testing.T) {
 	c := newCrowd(t, 2, false)
-	busy, idle := c.open("127.0.0.2"), c.open("127.0.0.3")
-	if err := errors.Join(c.ask(idle, true), c.ask(busy, false)); err != nil {
+	idle := c.open("127.0.0.3")
+	if err := c.ask(idle, true); err != nil {
+		t.Fatal(err)
+	}
+	c.await(1, 0) // it was active before it was answered
+	busy := c.open("127.0.0.2")
+	if err := c.ask(busy, false); err != nil {
 		t.Fatal(err)
 	}
 	c.await(2, 1)

@@ -56,12 +56,15 @@ sent when the suspension ends, restarts are done then if they are still wanted.`
 				}
 				in.For = d
 			}
-			return ask(g, c, "suspend", in, func(w io.Writer, s outbox.Suspension) {
+			return ask(g, c, "suspend", in, func(w io.Writer, s admin.Suspended) {
 				until := "until it is resumed"
 				if !s.Until.IsZero() {
 					until = "until " + clock(s.Until)
 				}
-				fmt.Fprintf(w, "%s is suspended %s\n", s, until)
+				fmt.Fprintf(w, "%s is suspended %s\n", s.Suspension, until)
+				if s.Unknown {
+					fmt.Fprintln(w, unknownYet(s))
+				}
 			})
 		},
 	}
@@ -70,6 +73,19 @@ sent when the suspension ends, restarts are done then if they are still wanted.`
 	f.StringVar(&in.Reason, "reason", "", "that is shown to others")
 	f.StringVar(&in.Project, "project", "", "of the alarm or stack, where several have one of that name")
 	return c
+}
+
+// unknownYet warns that a suspension holds nothing, which may be a mistake of
+// typing.
+func unknownYet(s admin.Suspended) string {
+	text := fmt.Sprintf("warning: no alarm is known of %s %s: nothing is held until there is one", s.Scope, s.Name)
+	if s.Scope == outbox.OfAlarm {
+		text = fmt.Sprintf("warning: no alarm %s is known: nothing is held until there is one", s.Name)
+	}
+	if s.Near != "" {
+		text += fmt.Sprintf(" (there is %s)", s.Near)
+	}
+	return text
 }
 
 func newResumeCommand(g *global) *cobra.Command {

@@ -266,6 +266,44 @@ func TestStatusAndActions(t *testing.T) {
 	}
 }
 
+// A suspension of what is not there is taken, and said to hold nothing yet.
+func TestSuspensionOfWhatIsUnknown(t *testing.T) {
+	d := newDesk(t)
+	d.alarm("production", "web")
+	_, err := d.Engine.Define(t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: "production"}, watch.Alarm{
+		Project: "production", Name: "db", Namespace: "n", Metric: "m", Statistic: watch.Sum, Comparison: watch.Greater, Period: time.Minute, Periods: 1,
+		ActionsEnabled: true, OnAlarm: []string{"cfnwatch:reboot:stack/shop/server"}, Stack: "shop", Origin: watch.FromRules,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		in      SuspendRequest
+		unknown bool
+		near    string
+	}{
+		{SuspendRequest{Scope: outbox.OfAll}, false, ""},
+		{SuspendRequest{Scope: outbox.OfProject, Name: "production"}, false, ""},
+		{SuspendRequest{Scope: outbox.OfProject, Name: "prodction"}, true, "production"},
+		{SuspendRequest{Scope: outbox.OfStack, Name: "shop"}, false, ""},
+		{SuspendRequest{Scope: outbox.OfStack, Name: "shop", Project: "other"}, true, "shop"},
+		{SuspendRequest{Scope: outbox.OfStack, Name: "something"}, true, ""},
+		{SuspendRequest{Scope: outbox.OfTarget, Name: "machine"}, false, ""},
+		{SuspendRequest{Scope: outbox.OfTarget, Name: "project/production/stack/shop/server"}, false, ""},
+		{SuspendRequest{Scope: outbox.OfTarget, Name: "machin"}, true, "machine"},
+		{SuspendRequest{Scope: outbox.OfAlarm, Name: "web", Project: "production"}, false, ""},
+		{SuspendRequest{Scope: outbox.OfAlarm, Name: "webb", Project: "production"}, true, "web"},
+	} {
+		got, problem := ask[Suspended](d, "suspend", tt.in)
+		if problem != "" || got.Unknown != tt.unknown || got.Near != tt.near || got.Scope != tt.in.Scope || got.Name != tt.in.Name {
+			t.Errorf("suspend %+v = %+v, %q, want unknown %t, near %q", tt.in, got, problem, tt.unknown, tt.near)
+		}
+	}
+	if all, err := d.Store.Suspensions(t.Context(), time.Now()); err != nil || len(all) != 11 {
+		t.Errorf("%d suspensions, %v, want all 11", len(all), err)
+	}
+}
+
 // each calls for a list, and returns it or the text of the error.
 func each[T any](d *desk, name string, in any) (list []T, problem string) {
 	d.t.Helper()

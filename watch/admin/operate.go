@@ -37,18 +37,31 @@ type TargetRequest struct {
 	Target string `json:"target"`
 }
 
+// A Suspended is a suspension that holds from now on.
+type Suspended struct {
+	outbox.Suspension
+	Unknown bool   `json:"unknown,omitempty"` // nothing is there by that name, yet
+	Near    string `json:"near,omitempty"`    // and by this one there is
+}
+
 // suspend names alarms and stacks as the operator does: PROJECT/NAME where a
 // name is not unique.
-func (s *Server) suspend(ctx context.Context, by string, in SuspendRequest) (outbox.Suspension, error) {
+func (s *Server) suspend(ctx context.Context, by string, in SuspendRequest) (Suspended, error) {
 	name, project, err := s.scoped(in.Scope, in.Name, in.Project)
 	if err != nil {
-		return outbox.Suspension{}, err
+		return Suspended{}, err
 	}
 	asked := outbox.Suspension{Scope: in.Scope, Project: project, Name: name, Owner: by, Reason: in.Reason}
 	if in.For > 0 {
 		asked.Until = time.Now().Add(in.For)
 	}
-	return s.Outbox.Suspend(ctx, asked)
+	done := Suspended{}
+	if done.Suspension, err = s.Outbox.Suspend(ctx, asked); err != nil {
+		return Suspended{}, err
+	}
+	known, near, err := s.Outbox.Known(ctx, asked)
+	done.Unknown, done.Near = !known, near
+	return done, err
 }
 
 // scoped finds the alarm that a scope names: one that is not there is a typing

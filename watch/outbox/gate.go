@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ const justDeaf = 5 * time.Second
 type Engine interface {
 	ViewID(now time.Time, id int64) (watch.View, bool)
 	View(now time.Time, project, name string) (watch.View, bool)
-	Alarms(now time.Time, c watch.Caller, q watch.AlarmQuery) []watch.View
+	Each(now time.Time, c watch.Caller, q watch.AlarmQuery) iter.Seq[watch.View]
 	Census(domain string, now time.Time) watch.Census
 	Listening() time.Time
 	Hears(now time.Time) bool

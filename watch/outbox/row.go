@@ -98,12 +98,17 @@ func RowOf(w watch.Wanted, at time.Time) Row {
 		r.Key = fmt.Sprintf("%s.%d.%d", episode, w.Index, w.Repeat)
 		return r
 	}
-	r.Object = objectOf(w.Project, w.Alarm, w.Target)
-	if w.Target == "" && n.Argument != "" && n.Kind != Exec {
-		r.Object = objectOf(w.Project, w.Alarm, n.Argument)
-	}
+	r.Object = n.object(w.Project, w.Alarm, w.Target)
 	r.Key = fmt.Sprintf("%s|%s|%d:%s|1", r.Object, episode, w.Index, strings.TrimPrefix(w.Action, prefix))
 	return r
+}
+
+// object is what a rough action of an alarm with a target is about.
+func (n Name) object(project, alarm, target string) string {
+	if target == "" && n.Kind != Exec {
+		target = n.Argument
+	}
+	return objectOf(project, alarm, target)
 }
 
 // objectOf is what the rough actions of an alarm with a target are about: names

@@ -165,7 +165,7 @@ func (o *Outbox) countOut(ctx context.Context, now time.Time) error {
 	if slices.Equal(ids, o.suspended) {
 		return nil
 	}
-	for _, v := range o.Engine.Alarms(now, operator, watch.AlarmQuery{}) {
+	for v := range o.Engine.Each(now, operator, watch.AlarmQuery{}) {
 		if !v.Presence() {
 			continue
 		}
