@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -128,4 +129,32 @@ func TestLostHeartbeatFiresOnce(t *testing.T) {
 	b.beat("h")
 	b.tick()
 	b.want("h", OK)
+}
+
+// What has counted does not count once more when a clock that was set back comes
+// to its time again, whether the server ran then or not.
+func TestSampleCountsOnceThoughTheClockIsSetBack(t *testing.T) {
+	for _, stopped := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stopped: %t", stopped), func(t *testing.T) {
+			b := newBench(t, Options{})
+			b.define(Alarm{Name: "a", Namespace: "n", Metric: "x", Statistic: Maximum, Comparison: Greater, Period: time.Minute, Periods: 1,
+				Missing: MissingNotBreaching, ActionsEnabled: true, OnAlarm: []string{"cfnwatch:exec:x"}})
+			b.pass(3 * time.Minute)
+			b.e.Put(b.now, member, []Sample{{Namespace: "n", Metric: "x", Count: 1, Sum: 1, Min: 1, Max: 1}})
+			b.pass(3 * time.Second)
+			if stopped {
+				if err := b.e.FlushAll(t.Context(), b.now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.now, b.set = b.now.Add(-30*time.Minute), b.set-30*time.Minute
+			if stopped {
+				b.start(Options{Store: b.store})
+			}
+			b.pass(time.Hour)
+			if got := len(b.store.Wanted()); got != 1 {
+				t.Errorf("%d actions for one failure, want 1", got)
+			}
+		})
+	}
 }

@@ -266,6 +266,9 @@ func (m *model) presenceVerdict(a *modelAlarm) State {
 func (m *model) tick() {
 	if passed := m.elapsed - m.lastTick; m.wall().Sub(m.lastWall)-passed > 2*time.Second || m.wall().Sub(m.lastWall)-passed < -2*time.Second {
 		m.listen()
+		if m.wall().Sub(m.lastWall) < passed {
+			m.forgetAhead()
+		}
 		for _, a := range m.alarms {
 			a.waiting = a.waiting || !a.presence()
 		}
@@ -275,6 +278,20 @@ func (m *model) tick() {
 	m.lastTick, m.lastWall = m.elapsed, m.wall()
 	for _, a := range m.alarms {
 		m.look(a)
+	}
+}
+
+// forgetAhead drops the samples that are ahead of a clock that was set back, or
+// may have been while the server was away: those that count already would count
+// once more.
+func (m *model) forgetAhead() {
+	for _, a := range m.alarms {
+		if !a.presence() {
+			a.samples = slices.DeleteFunc(a.samples, func(s fedSample) bool {
+				_, ahead := m.period(a, s.at)
+				return ahead
+			})
+		}
 	}
 }
 
@@ -623,6 +640,7 @@ func (h *history) restart() {
 	m := h.m
 	m.listen()
 	m.lastTick, m.lastWall = m.elapsed, m.wall()
+	m.forgetAhead()
 	for _, a := range m.alarms {
 		a.held, a.waiting, a.cell, a.from = 0, true, -1, 0
 		if a.def.StartAfter != 0 && !a.fed {

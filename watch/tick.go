@@ -68,7 +68,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 // hear finds out whether the server could hear since the last tick.
 func (e *Engine) hear(now time.Time) (late time.Duration) {
 	at, wall := e.instant(now), wallOf(now)
-	cause, stepped := e.hearing.heard(at, wall)
+	cause, step := e.hearing.heard(at, wall)
 	last := e.hearing.tick
 	e.hearing.tick, e.hearing.wall = at, wall
 	late = max(0, time.Duration(at-last)-tickEvery)
@@ -76,21 +76,32 @@ func (e *Engine) hear(now time.Time) (late time.Duration) {
 		return late
 	}
 	e.deafen(last, now, cause)
-	if stepped {
-		e.stepped()
+	if step != 0 {
+		e.stepped(step, now)
 	}
 	return late
 }
 
 // stepped is what a wall clock that was set changes: the periods of alarms are
 // others, and what is stored of arrivals is by the clock as it was.
-func (e *Engine) stepped() {
+func (e *Engine) stepped(step time.Duration, now time.Time) {
 	for _, en := range e.byID {
 		if !en.rule.presence {
+			if step < 0 {
+				e.forgetAhead(en, now)
+			}
 			e.again(en)
 		} else if en.beats.fed {
 			e.keepArrival(en)
 		}
+	}
+}
+
+// forgetAhead drops samples that are ahead of a clock that was set back: they have
+// counted, and are not to count once more when it comes to their time again.
+func (e *Engine) forgetAhead(en *entry, now time.Time) {
+	if !en.rule.presence && en.window.forgetAfter(uint32(bucketAt(now, en.rule.width))) {
+		e.keepWindow(en)
 	}
 }
 

@@ -95,11 +95,27 @@ func (w *window) add(at uint32, s Stat) {
 
 // forget drops the buckets before a time.
 func (w *window) forget(before uint32) {
-	i, _ := w.find(before)
-	if i == 0 {
-		return
+	if i, _ := w.find(before); i > 0 {
+		w.drop(0, i)
 	}
-	w.buckets = slices.Delete(w.buckets, 0, i)
+}
+
+// forgetAfter drops the buckets after one, and says whether there were any.
+func (w *window) forgetAfter(at uint32) bool {
+	i, found := w.find(at)
+	if found {
+		i++
+	}
+	if i == len(w.buckets) {
+		return false
+	}
+	w.drop(i, len(w.buckets))
+	return true
+}
+
+// drop drops the buckets at i to j.
+func (w *window) drop(i, j int) {
+	w.buckets = slices.Delete(w.buckets, i, j)
 	sets := w.sets[:0:0]
 	for i := range w.buckets {
 		if b := &w.buckets[i]; b.set != 0 {

@@ -42,8 +42,7 @@ type cloud struct {
 	period time.Duration // between pushes; 0: a minute
 	set    atomic.Int64  // by how much the wall clock was
 
-	mu       sync.Mutex // of what follows
-	setBack  bool
+	mu       sync.Mutex    // of what follows
 	down     *watch.Engine // that takes no pushes any more
 	guests   []*guest
 	restarts []restart
@@ -66,14 +65,14 @@ type guest struct {
 
 // A restart is one that was begun.
 type restart struct {
-	guest, key      string
-	at, heard       time.Time
-	wall            time.Time // at, by the clock of the server
-	reachable       time.Duration
-	byHand, setBack bool          // its alarm and the clock, before it
-	service         bool          // that is why
-	well            time.Duration // for which the service was
-	clocked         bool          // the wall clock was set since the one before
+	guest, key string
+	at, heard  time.Time
+	wall       time.Time // at, by the clock of the server
+	reachable  time.Duration
+	byHand     bool          // its alarm was set so, before it
+	service    bool          // that is why
+	well       time.Duration // for which the service was
+	clocked    bool          // the wall clock was set since the one before
 }
 
 // silence is what the alarm of a guest that pushes each minute allows.
@@ -178,7 +177,7 @@ func (c *cloud) restart(alarm, key string, effect bool) {
 	defer c.mu.Unlock()
 	name, service := strings.CutSuffix(alarm, serviceSuffix)
 	g := c.guests[slices.IndexFunc(c.guests, func(g *guest) bool { return g.name == name })]
-	r := restart{guest: name, key: key, at: time.Now(), wall: c.now(), heard: g.heard, service: service, byHand: g.byHand, setBack: c.setBack}
+	r := restart{guest: name, key: key, at: time.Now(), wall: c.now(), heard: g.heard, service: service, byHand: g.byHand}
 	if !g.reachable.IsZero() {
 		r.reachable = time.Since(g.reachable)
 	}

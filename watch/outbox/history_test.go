@@ -110,9 +110,6 @@ var things = []thing{
 		}
 		h.set.Add(int64(step))
 		h.told = append(h.told, "... by "+step.String())
-		h.mu.Lock()
-		h.setBack = h.setBack || step < 0
-		h.mu.Unlock()
 	}},
 	{"mail is down, or up", 1, func(h *history) { h.mail.down.Store(!h.mail.down.Load()) }},
 	{"the API is away, or back", 1, func(h *history) { h.api.away.Store(!h.api.away.Load()) }},
