@@ -60,7 +60,7 @@ func (e *Engine) setOverdue(en *entry, overdue bool) {
 
 // alive counts a guest that was fed for the first time, or is no more.
 func (e *Engine) alive(en *entry, by int) {
-	if !en.rule.presence || !en.beats.fed || en.leftOut {
+	if !en.kind.rule.presence || !en.beats.fed || en.leftOut {
 		return
 	}
 	e.storms.alive += by
@@ -92,7 +92,7 @@ func (e *Engine) LeaveOut(id int64, out bool) {
 // guests that goes on is of it too.
 func (e *Engine) recount(en *entry, by int) {
 	e.alive(en, by)
-	if !en.rule.presence || !en.beats.fed || en.leftOut {
+	if !en.kind.rule.presence || !en.beats.fed || en.leftOut {
 		return
 	}
 	for _, s := range []*storms{&e.storms, &en.project.storms} {
@@ -107,7 +107,7 @@ func (e *Engine) overdueAt(en *entry, h heartbeats) instant {
 	if !h.fed {
 		return never
 	}
-	return min(max(h.last, h.from).plus(en.usual+max(en.usual/4, leastLate)), en.rule.silentAt(h))
+	return min(max(h.last, h.from).plus(en.usual+max(en.usual/4, leastLate)), en.kind.rule.silentAt(h))
 }
 
 // learn makes the usual interval of a guest of one more: quickly longer, slowly
@@ -115,7 +115,7 @@ func (e *Engine) overdueAt(en *entry, h heartbeats) instant {
 // longer of its intervals.
 func (en *entry) learn(gap time.Duration) {
 	switch {
-	case gap >= en.rule.silence: // it was away
+	case gap >= en.kind.rule.silence: // it was away
 	case gap > en.usual:
 		en.usual += (gap - en.usual) / 4
 	default:

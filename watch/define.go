@@ -81,7 +81,7 @@ func (e *Engine) room(p *project, en *entry, a *Alarm) error {
 	}
 	r, had := newRule(a), 0
 	if en != nil && en.kind.alarm.Origin == FromAPI {
-		had = en.rule.buckets()
+		had = en.kind.rule.buckets()
 	}
 	if needs := r.buckets(); needs > had && p.buckets-had+needs > e.AlarmsPerProject*bucketsOfAlarm {
 		return Invalid(LimitExceeded, "EvaluationPeriods", fmt.Sprintf(
@@ -95,7 +95,7 @@ func (e *Engine) room(p *project, en *entry, a *Alarm) error {
 func (en *entry) limited(by int) {
 	if en.kind.alarm.Origin == FromAPI {
 		en.project.api += by
-		en.project.buckets += by * en.rule.buckets()
+		en.project.buckets += by * en.kind.rule.buckets()
 	}
 }
 
@@ -145,7 +145,7 @@ func fedAlike(a, b *Alarm) bool {
 // begin has an alarm judged in the next tick, and counts it.
 func (e *Engine) begin(en *entry, now time.Time) {
 	en.cell, en.held = -1, 0
-	if start := en.rule.start; start != 0 && !en.beats.fed {
+	if start := en.kind.rule.start; start != 0 && !en.beats.fed {
 		en.beats.from = e.instant(now).plus(timeOf(en.created).Add(start).Sub(wallOf(now)))
 	}
 	e.alive(en, 1)
@@ -262,7 +262,7 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 	en := found[0]
 	b := Batch{At: wallOf(now)}
 	l := look{entry: en, change: e.transition(en, to, reason, data, now)}
-	if en.state != to {
+	if en.state() != to {
 		e.collect([]look{l}, now, &b)
 	} else { // nothing to do, but it was asked
 		t := *l.change
@@ -277,11 +277,11 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 	if err != nil {
 		return Batch{}, fmt.Errorf("record the state of alarm %s: %w", name, err)
 	}
-	if en.state != to {
+	if en.state() != to {
 		e.apply(l, now)
 		e.logChanges(b.Transitions)
 	}
-	en.held = e.instant(now).plus(en.rule.evaluatedEach())
+	en.held = e.instant(now).plus(en.kind.rule.evaluatedEach())
 	e.looks.set(en, min(en.next, en.held))
 	return b, nil
 }

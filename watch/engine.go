@@ -255,7 +255,7 @@ func (e *Engine) runFlush(ctx context.Context) {
 // insert gives an alarm its place, in memory.
 func (e *Engine) insert(a Alarm) *entry {
 	p := e.project(a.Project)
-	en := &entry{project: p, state: NoData, next: never, queued: never, cell: -1}
+	en := &entry{project: p, next: never, queued: never, cell: -1}
 	e.set(en, a)
 	en.clear()
 	p.alarms[a.Name] = en

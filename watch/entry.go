@@ -12,19 +12,19 @@ import (
 // fit, so what many alarms have in common is kept once, in a kind.
 type entry struct {
 	// What a push and a look touch comes first: it shares a line of the cache.
-	rule   *rule // the kind's
+	kind   *kind
 	beats  heartbeats
 	usual  time.Duration // interval of the pushes of a presence alarm
-	state  State
-	next   instant // look
-	queued instant // earliest item in the heap of looks; never: none
-	held   instant // until then, or the next sample, the state is one that was set
-	keys   []*key  // that fed it; the first, lately
+	next   instant       // look
+	queued instant       // earliest item in the heap of looks; never: none
+	held   instant       // until then, or the next sample, the state is one that was set
+	keys   []*key        // that fed it; the first, lately
 
 	dirty, pending         bool // to be looked at; a change is on its way to the store
 	fresh                  bool // a sample came since it was looked at, not on presence
 	urgent, changed, heard bool // to be flushed soon; in the list of changed, of arrivals
 	overdue, leftOut, gone bool
+	in                     stateCode
 
 	number   int32
 	revision int32
@@ -35,7 +35,6 @@ type entry struct {
 	cell     int64   // bucket in which it was last looked at for a sample
 	since    int64   // of the state, by the wall clock, in nanoseconds
 	told     *told   // of the transition into the state; nil: it was derived, or there was none
-	kind     *kind
 	project  *project
 	id       int64
 	name     string
@@ -45,6 +44,15 @@ type entry struct {
 	updated  int64
 	rest     *rest // nil: nothing
 }
+
+// A stateCode is a State in the least room: its place in codes.
+type stateCode uint8
+
+var codes = [...]State{NoData, OK, Firing}
+
+func codeOf(s State) stateCode { return stateCode(max(0, slices.Index(codes[:], s))) }
+
+func (en *entry) state() State { return codes[en.in] }
 
 // told is what a transition said.
 type told struct {
@@ -72,7 +80,7 @@ func (a *actions) equal(b actions) bool {
 
 // A kind is what alarms that say the same have in common.
 type kind struct {
-	rule    rule
+	rule    *rule
 	alarm   Alarm // without what entries keep themselves
 	name    string
 	users   int
@@ -96,7 +104,6 @@ func (e *Engine) set(en *entry, a Alarm) {
 		en.kind.actions = &list
 	}
 	en.actions = en.kind.actions
-	en.rule = &en.kind.rule
 	if before != nil {
 		e.unshare(before)
 	}
@@ -110,7 +117,8 @@ func (e *Engine) share(a Alarm) *kind {
 	e.scratch = appendKind(e.scratch[:0], &a)
 	k := e.kinds[string(e.scratch)]
 	if k == nil {
-		k = &kind{rule: newRule(&a), alarm: a, name: string(e.scratch)}
+		r := newRule(&a)
+		k = &kind{rule: &r, alarm: a, name: string(e.scratch)}
 		k.reason, k.data = k.rule.heardReason(), k.rule.presenceData()
 		e.kinds[k.name] = k
 	}
@@ -200,10 +208,10 @@ func (e *Engine) said(en *entry, now time.Time) (string, json.RawMessage) {
 		return en.told.reason, en.told.data
 	case en.number == 0:
 		return notJudged, nil
-	case !en.rule.presence:
+	case !en.kind.rule.presence:
 		return "", nil
 	}
-	return en.derived(en.state, e.listened(en), now, e.instant(now))
+	return en.derived(en.state(), e.listened(en), now, e.instant(now))
 }
 
 // derived is what the definition of a presence alarm and its arrivals say of a
@@ -212,7 +220,7 @@ func (en *entry) derived(s State, h heartbeats, now time.Time, at instant) (stri
 	if s == OK {
 		return en.kind.reason, en.kind.data
 	}
-	return en.rule.silentReason(h, s, now, at), en.kind.data
+	return en.kind.rule.silentReason(h, s, now, at), en.kind.data
 }
 
 // notJudged is the reason of an alarm without a transition.
@@ -220,12 +228,12 @@ const notJudged = "not judged yet"
 
 // clear forgets what an alarm was fed.
 func (en *entry) clear() {
-	en.beats, en.window, en.usual = heartbeats{}, nil, en.rule.period
+	en.beats, en.window, en.usual = heartbeats{}, nil, en.kind.rule.period
 	en.instance, en.mixed = "", 0
 	switch {
-	case !en.rule.presence:
+	case !en.kind.rule.presence:
 		en.window = &window{}
-	case en.rule.need > 1:
+	case en.kind.rule.need > 1:
 		en.beats.arrivals = &window{}
 	}
 }

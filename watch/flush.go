@@ -117,7 +117,7 @@ func (e *Engine) flushPiece(ctx context.Context, piece []*entry, now time.Time) 
 // kept is what a flush stores of an alarm.
 func (e *Engine) kept(en *entry, now time.Time) Kept {
 	k := Kept{AlarmID: en.id}
-	p := packed{width: en.rule.width, usual: en.usual, instance: en.instance, window: en.window}
+	p := packed{width: en.kind.rule.width, usual: en.usual, instance: en.instance, window: en.window}
 	if en.beats.fed {
 		k.Fed = e.wall(en.beats.last, now)
 	}
@@ -133,7 +133,7 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 // empty.
 func (en *entry) restore(k Kept, now time.Time) error {
 	if k.State != "" {
-		en.state, en.number = k.State, int32(k.Number)
+		en.in, en.number = codeOf(k.State), int32(k.Number)
 		if k.Reason != "" {
 			en.told = &told{k.Reason, k.Data}
 		}
@@ -153,24 +153,24 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		en.usual = p.usual
 	}
 	en.instance = p.instance
-	if !en.rule.presence {
-		if p.window != nil && p.width == en.rule.width {
+	if !en.kind.rule.presence {
+		if p.window != nil && p.width == en.kind.rule.width {
 			en.window = p.window
 		}
 		return err
 	}
 	fed := k.Fed
 	if fed.IsZero() {
-		fed = en.rule.fedBefore(k)
+		fed = en.kind.rule.fedBefore(k)
 	}
 	if !fed.IsZero() { // no later than now: the clock may have been set back since
 		last := instant(min(fed.UnixNano(), now.UnixNano()))
-		if en.state == Firing { // for the same reason: it had been silent for so long
-			last = min(last, instant(now.Add(-en.rule.silence).UnixNano()))
+		if en.state() == Firing { // for the same reason: it had been silent for so long
+			last = min(last, instant(now.Add(-en.kind.rule.silence).UnixNano()))
 		}
 		en.beats.fed, en.beats.last = true, last
 	}
-	if en.state != Firing && en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
+	if en.state() != Firing && en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
 		second := uint32(now.Unix())
 		for _, b := range p.window.buckets {
 			en.beats.arrivals.add(min(b.at, second), p.window.stat(b))

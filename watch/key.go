@@ -74,7 +74,7 @@ func (e *Engine) forgetKeys(now time.Time) {
 // silence is the longest that any of a key's alarms allows.
 func (k *key) silence() (longest instant) {
 	for en := range k.alarms() {
-		longest = max(longest, instant(en.rule.silence))
+		longest = max(longest, instant(en.kind.rule.silence))
 	}
 	return longest
 }

@@ -115,7 +115,7 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	}
 	k.heard = at
 	for en := range k.alarms() {
-		if en.rule.presence {
+		if en.kind.rule.presence {
 			en.beats.from = max(en.beats.from, at)
 			if en.overdue {
 				e.setOverdue(en, false)
@@ -134,7 +134,7 @@ func (e *Engine) tellRefused(k *key, now time.Time) {
 	}
 	k.told = at
 	for en := range k.alarms() {
-		if en.rule.presence {
+		if en.kind.rule.presence {
 			e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
 				Summary: "not heard: pushes of key " + k.access + " are refused or cannot be verified"})
 		}

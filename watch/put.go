@@ -179,7 +179,7 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 	e := p.e
 	p.remember(en)
 	en.from(s, p.at)
-	if en.rule.presence {
+	if en.kind.rule.presence {
 		p.arrive(en, s)
 		return
 	}
@@ -255,7 +255,7 @@ func (p *push) arrive(en *entry, s *Sample) {
 		e.totals.count(en, -1)
 		h.fed, en.urgent = true, true
 		e.totals.count(en, 1)
-		if en.rule.start == 0 {
+		if en.kind.rule.start == 0 {
 			h.from = max(h.from, p.at)
 		}
 		h.last = p.at
@@ -271,7 +271,7 @@ func (p *push) arrive(en *entry, s *Sample) {
 	}
 	e.setOverdue(en, false)
 	e.keepArrival(en)
-	if first || en.pending || en.held != 0 || en.state != OK {
+	if first || en.pending || en.held != 0 || en.state() != OK {
 		en.held = 0
 		e.mark(en, p.now)
 	}
@@ -284,7 +284,7 @@ const leastGap = time.Second
 // a replayed spool are one: the guest lives now, it did not push often.
 func (p *push) count(en *entry, s *Sample) {
 	n := s.Count
-	if !s.Time.IsZero() && s.Time.Before(p.now.Add(-en.rule.period)) {
+	if !s.Time.IsZero() && s.Time.Before(p.now.Add(-en.kind.rule.period)) {
 		if _, counted := p.replayed[en]; counted {
 			return
 		}
@@ -296,14 +296,14 @@ func (p *push) count(en *entry, s *Sample) {
 	}
 	w := en.beats.arrivals
 	second := uint32(p.at / instant(time.Second))
-	w.forget(second - uint32(en.rule.silence/time.Second) - 1)
+	w.forget(second - uint32(en.kind.rule.silence/time.Second) - 1)
 	w.add(second, Stat{Count: n, Sum: n, Min: n, Max: n})
 }
 
 // fold adds a sample to the alarm's window, if it is in the range that is
 // looked at, or will be soon.
 func (en *entry) fold(t, now time.Time, s Stat) bool {
-	r := en.rule
+	r := en.kind.rule
 	at, end := bucketAt(t, r.width), bucketAt(now, r.width)+1
 	reach := int64(r.r) * int64(r.period/r.width)
 	ahead := min(max(reach, int64(leastAhead/r.width)), int64(newest/r.width))

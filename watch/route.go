@@ -13,7 +13,7 @@ type route struct {
 // routed says whether samples reach an alarm by metric and dimensions. A
 // presence alarm without dimensions would live by anybody's heartbeat: it is
 // fed by name only.
-func (en *entry) routed() bool { return !en.rule.presence || len(en.dimensions()) > 0 }
+func (en *entry) routed() bool { return !en.kind.rule.presence || len(en.dimensions()) > 0 }
 
 func appendMetric(b []byte, namespace, metric string) []byte {
 	b = append(b, namespace...)

@@ -86,7 +86,7 @@ func (e *Engine) hear(now time.Time) (late time.Duration) {
 // others, and what is stored of arrivals is by the clock as it was.
 func (e *Engine) stepped(step time.Duration, now time.Time) {
 	for _, en := range e.byID {
-		if !en.rule.presence {
+		if !en.kind.rule.presence {
 			if step < 0 {
 				e.forgetAhead(en, now)
 			}
@@ -100,7 +100,7 @@ func (e *Engine) stepped(step time.Duration, now time.Time) {
 // forgetAhead drops samples that are ahead of a clock that was set back: they have
 // counted, and are not to count once more when it comes to their time again.
 func (e *Engine) forgetAhead(en *entry, now time.Time) {
-	if !en.rule.presence && en.window.forgetAfter(uint32(bucketAt(now, en.rule.width))) {
+	if !en.kind.rule.presence && en.window.forgetAfter(uint32(bucketAt(now, en.kind.rule.width))) {
 		e.keepWindow(en)
 	}
 }
@@ -145,10 +145,10 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 	l := look{entry: en}
 	v, next := e.evaluate(en, now, at)
 	if at < en.held {
-		v.state, next = en.state, min(next, en.held)
+		v.state, next = en.state(), min(next, en.held)
 	}
 	e.looks.set(en, min(next, e.repeatAt(en, now)))
-	if v.state != en.state {
+	if v.state != en.state() {
 		l.change = e.transition(en, v.state, v.reason, v.data, now)
 		l.change.Derived = v.derived
 		return l, true
@@ -159,27 +159,27 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 
 // evaluate is what an alarm's samples say, and when that can change.
 func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instant) {
-	if !en.rule.presence {
+	if !en.kind.rule.presence {
 		if en.fresh {
-			en.cell, en.fresh = cellOf(en.rule, now), false
+			en.cell, en.fresh = cellOf(en.kind.rule, now), false
 		}
-		v := judge(en.rule, en.window, e.hearing.at, en.state, wallOf(now))
+		v := judge(en.kind.rule, en.window, e.hearing.at, en.state(), wallOf(now))
 		if v.next.IsZero() {
 			return v, never
 		}
-		return v, at.plus(max(v.next.Sub(wallOf(now)), untilCell(en.rule, now)))
+		return v, at.plus(max(v.next.Sub(wallOf(now)), untilCell(en.kind.rule, now)))
 	}
 	h := e.listened(en)
-	state, next := judgePresence(en.rule, h, en.state, at)
+	state, next := judgePresence(en.kind.rule, h, en.state(), at)
 	if late := e.overdueAt(en, h); late > at {
 		next = min(next, late)
 	} else {
 		e.setOverdue(en, true)
 	}
 	v := verdict{state: state}
-	if state != en.state {
+	if state != en.state() {
 		v.reason, v.data = en.derived(state, h, now, at)
-		v.derived = state == OK || en.rule.need <= 1 // of more, some may arrive that are not enough
+		v.derived = state == OK || en.kind.rule.need <= 1 // of more, some may arrive that are not enough
 	}
 	return v, next
 }
@@ -187,7 +187,7 @@ func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instan
 func (e *Engine) transition(en *entry, to State, reason string, data json.RawMessage, now time.Time) *Transition {
 	return &Transition{
 		AlarmID: en.id, Project: en.project.id, Alarm: en.name, Revision: int(en.revision),
-		Number: int(en.number) + 1, From: en.state, To: to, At: wallOf(now), Reason: reason, Data: data,
+		Number: int(en.number) + 1, From: en.state(), To: to, At: wallOf(now), Reason: reason, Data: data,
 	}
 }
 
@@ -221,7 +221,7 @@ func (e *Engine) current(en *entry, now time.Time) Transition {
 	reason, data := e.said(en, now)
 	return Transition{
 		AlarmID: en.id, Project: en.project.id, Alarm: en.name, Revision: int(en.revision),
-		Number: int(en.number), From: en.state, To: en.state, At: time.Unix(0, en.since), Reason: reason, Data: data,
+		Number: int(en.number), From: en.state(), To: en.state(), At: time.Unix(0, en.since), Reason: reason, Data: data,
 	}
 }
 
@@ -292,7 +292,7 @@ func (e *Engine) logChanges(transitions []Transition) {
 
 // enter makes a transition the present state.
 func (en *entry) enter(t Transition) {
-	en.state, en.number, en.since, en.repeated = t.To, int32(t.Number), t.At.UnixNano(), 0
+	en.in, en.number, en.since, en.repeated = codeOf(t.To), int32(t.Number), t.At.UnixNano(), 0
 	if en.told = nil; !t.Derived {
 		en.told = &told{t.Reason, t.Data}
 	}
@@ -303,7 +303,7 @@ func (en *entry) repeats() bool {
 	if en.kind.alarm.Repeat == 0 || !en.kind.alarm.ActionsEnabled || en.number == 0 {
 		return false
 	}
-	for _, action := range en.wanted(en.state) {
+	for _, action := range en.wanted(en.state()) {
 		if IsMessage(action) {
 			return true
 		}
@@ -343,8 +343,8 @@ func untilCell(r *rule, now time.Time) time.Duration {
 // mark has an alarm that was fed looked at in the next tick; one that was looked
 // at for a sample of this bucket already, when the next begins.
 func (e *Engine) mark(en *entry, now time.Time) {
-	if !en.rule.presence && en.cell == cellOf(en.rule, now) {
-		if at := e.instant(now).plus(untilCell(en.rule, now)); at < en.next {
+	if !en.kind.rule.presence && en.cell == cellOf(en.kind.rule, now) {
+		if at := e.instant(now).plus(untilCell(en.kind.rule, now)); at < en.next {
 			e.looks.set(en, at)
 		}
 		return

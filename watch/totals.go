@@ -20,7 +20,7 @@ func (e *Engine) Totals() Totals {
 
 // count adds an alarm, or takes it away.
 func (t *Totals) count(en *entry, by int) {
-	switch en.state {
+	switch en.state() {
 	case OK:
 		t.OK += by
 	case Firing:
@@ -28,7 +28,7 @@ func (t *Totals) count(en *entry, by int) {
 	default:
 		t.NoData += by
 	}
-	if en.rule.presence && !en.beats.fed {
+	if en.kind.rule.presence && !en.beats.fed {
 		t.NeverFed += by
 	}
 }

@@ -142,7 +142,7 @@ func (q *AlarmQuery) matches(en *entry) bool {
 		return false
 	}
 	a := &en.kind.alarm
-	return strings.HasPrefix(en.name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state) &&
+	return strings.HasPrefix(en.name, q.Prefix) && (q.Namespace == "" || q.Namespace == a.Namespace) && (q.Metric == "" || q.Metric == a.Metric) && (q.State == "" || q.State == en.state()) &&
 		(q.Origin == "" || q.Origin == a.Origin) &&
 		(q.ActionPrefix == "" || slices.ContainsFunc(en.actions.list, func(action string) bool {
 			if q.Shown != nil {
@@ -185,7 +185,7 @@ func (e *Engine) Events(ctx context.Context, c Caller, q EventQuery) ([]Event, s
 
 func (e *Engine) view(en *entry, now time.Time) View {
 	v := View{
-		Alarm: en.alarm(), State: en.state, Number: int(en.number), Since: timeOf(en.created),
+		Alarm: en.alarm(), State: en.state(), Number: int(en.number), Since: timeOf(en.created),
 		LeftOut: en.leftOut, Overdue: en.overdue, Instance: en.instance, NextLook: e.wall(en.next, now),
 	}
 	v.Reason, v.Data = e.said(en, now)
@@ -193,12 +193,12 @@ func (e *Engine) view(en *entry, now time.Time) View {
 		v.Since = time.Unix(0, en.since)
 	}
 	at := e.instant(now)
-	within := time.Duration(en.rule.r) * en.rule.period
+	within := time.Duration(en.kind.rule.r) * en.kind.rule.period
 	v.Heard = e.hearing.at
-	if en.rule.presence {
+	if en.kind.rule.presence {
 		h := e.listened(en)
-		within = en.rule.silence
-		v.Fed, v.Usual, v.Heard, v.Silent = h.fed, en.usual, e.wall(h.from, now), at >= en.rule.silentAt(h)
+		within = en.kind.rule.silence
+		v.Fed, v.Usual, v.Heard, v.Silent = h.fed, en.usual, e.wall(h.from, now), at >= en.kind.rule.silentAt(h)
 		if h.fed {
 			v.Arrived = e.wall(h.last, now)
 		}
@@ -212,8 +212,8 @@ func (e *Engine) view(en *entry, now time.Time) View {
 // whole is a view with datapoints, which take long to work out.
 func (e *Engine) whole(en *entry, now time.Time) View {
 	v := e.view(en, now)
-	if !en.rule.presence {
-		v.Points = en.rule.periods(en.window, now)
+	if !en.kind.rule.presence {
+		v.Points = en.kind.rule.periods(en.window, now)
 	}
 	return v
 }
