@@ -316,6 +316,7 @@ func TestUnitsAreMeantKindly(t *testing.T) {
 func FuzzQuery(f *testing.F) {
 	f.Add(fullQuery)
 	f.Add("AlarmNames.member.1=a&AlarmNames=")
+	f.Add("AlarmNames.member.1=%80%80a\xff") // no UTF-8
 	f.Add("MetricData.member.2.Values.member.3=1&MetricData.member.1.Timestamp=1e9")
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, a := range inputs() {

@@ -149,7 +149,7 @@ func (f *form) member(v reflect.Value, as *layout, path, value string) error {
 func setScalar(v reflect.Value, value string) error {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(strings.Clone(value)) // what is kept of a request must not keep all of it
+		v.SetString(strings.Clone(strings.ToValidUTF8(value, "\ufffd"))) // what is kept of a request must not keep all of it
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 		if err != nil {
