@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"runtime/debug"
+	gometrics "runtime/metrics"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -17,14 +18,12 @@ func (s *server) boundMemory(ctx context.Context) {
 	debug.FreeOSMemory() // what it took to load the fleet
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
-	var busy time.Time // when garbage was last collected more than once a second
-	for before := collections(); ; {
-		n := collections()
-		if n > before+1 {
-			busy = time.Now()
-		}
-		before = n
-		watch.BoundMemory(time.Since(busy) < time.Minute)
+	var share float64 // of a core that collecting took, over the last minute or so
+	for before := collecting(); ; {
+		now := collecting()
+		share += (now - before - share) / 60
+		before = now
+		watch.BoundMemory(share > mostCollecting)
 		select {
 		case <-ctx.Done():
 			return
@@ -33,9 +32,13 @@ func (s *server) boundMemory(ctx context.Context) {
 	}
 }
 
-// collections is how often garbage was collected.
-func collections() int64 {
-	var stats debug.GCStats
-	debug.ReadGCStats(&stats)
-	return stats.NumGC
+// mostCollecting is the share of a core that is spent on little memory; when it would
+// take more, there is more garbage.
+const mostCollecting = 0.05
+
+// collecting is the CPU time that collecting garbage has taken, in seconds.
+func collecting() float64 {
+	s := []gometrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}}
+	gometrics.Read(s)
+	return s[0].Value.Float64()
 }
