@@ -83,6 +83,9 @@ func (e *Engine) expireMisroutes(now time.Time) {
 func (e *Engine) Put(now time.Time, c Caller, samples []Sample) PutResult {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if c.OfServer() {
+		return PutResult{}
+	}
 	p := e.project(c.Project)
 	push := push{e: e, caller: c, now: now, at: e.instant(now)}
 	for i := range samples {

@@ -38,10 +38,14 @@ const (
 // A Caller is who sends a request, as far as its signature proves it.
 type Caller struct {
 	Access  string // id of the access key
-	Project string // id of the project whose alarms it may see or feed
+	Project string // id of the project whose alarms it may see or feed; empty: none
 	Stack   string // root stack that its key is bound to: a name, an id or the first 31 characters of one; empty: none
 	Role    Role
 }
+
+// OfServer says that a caller is the server itself, which asks whether it can be
+// heard: its pushes are taken as any, and count for nothing.
+func (c Caller) OfServer() bool { return c.Project == "" }
 
 // stackPrefix is how much of a stack's id the name of the project of a stack
 // user holds: Keystone cuts names at 64 characters, 32 of which are the owner's

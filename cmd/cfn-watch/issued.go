@@ -69,7 +69,7 @@ func (k *issuedKeys) own(c awsquery.Credentials) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.self = &auth.Key{
-		Caller:  watch.Caller{Access: c.AccessKey, Project: selftestProject, Role: watch.Guest},
+		Caller:  watch.Caller{Access: c.AccessKey, Role: watch.Guest},
 		Checker: awsquery.Checker{Secret: c.SecretKey},
 	}
 }

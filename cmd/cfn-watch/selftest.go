@@ -15,11 +15,8 @@ import (
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 )
 
-// How the server makes sure that it can be heard.
-const (
-	selftestEvery   = 5 * time.Second
-	selftestProject = "cfn-watch" // no project of Keystone: those have ids of 32 digits
-)
+// selftestEvery is how often the server makes sure that it can be heard.
+const selftestEvery = 5 * time.Second
 
 // A selftest pushes to the server's own address, as a guest does. What is deaf
 // without knowing judges every guest silent.

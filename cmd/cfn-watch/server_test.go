@@ -106,8 +106,15 @@ func TestServer(t *testing.T) {
 }
 
 func TestServerHearsItself(t *testing.T) {
-	if err := start(t).selftest.push(t.Context()); err != nil {
+	r := start(t)
+	if err := r.selftest.push(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if got := r.engine.Counts(); got != (watch.Counts{}) {
+		t.Errorf("its own push was counted: %+v", got)
+	}
+	if got := r.handler.Counters.Taken.Load(); got != 0 {
+		t.Errorf("%d pushes were taken, and no guest has pushed", got)
 	}
 }
 

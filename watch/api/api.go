@@ -179,7 +179,7 @@ func (h *Handler) do(c *call, pass *auth.Pass) (any, error) {
 	if push {
 		h.heard(true)
 	}
-	if push && !pass.Replayed {
+	if push && !pass.Replayed && !c.caller.OfServer() {
 		h.count(c, err)
 	}
 	return out, err
