@@ -188,20 +188,26 @@ func TestSetAsksWhatIsHeldAnew(t *testing.T) {
 	})
 }
 
+// fire defines an alarm with an action on a target, and lets it fire.
+func (c *cloud) fire(name, target string) {
+	c.t.Helper()
+	_, err := c.engine.Define(c.t.Context(), time.Now(), rules, watch.Alarm{
+		Project: "p1", Name: name, Namespace: "n", Metric: "m", Statistic: watch.Average, Period: time.Minute, Periods: 1,
+		Comparison: watch.Greater, Missing: watch.MissingIgnore, ActionsEnabled: true, Target: target, OnAlarm: []string{"cfnwatch:exec:x"}, Origin: watch.FromRules,
+	})
+	if err == nil {
+		err = c.engine.SetState(c.t.Context(), time.Now(), rules, name, watch.Firing, "", nil)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // twoFire lets two alarms of target web fire, first a and then b.
 func (c *cloud) twoFire() {
 	c.t.Helper()
 	for _, name := range []string{"a", "b"} {
-		_, err := c.engine.Define(c.t.Context(), time.Now(), rules, watch.Alarm{
-			Project: "p1", Name: name, Namespace: "n", Metric: "m", Statistic: watch.Average, Period: time.Minute, Periods: 1,
-			Comparison: watch.Greater, Missing: watch.MissingIgnore, ActionsEnabled: true, Target: "web", OnAlarm: []string{"cfnwatch:exec:x"}, Origin: watch.FromRules,
-		})
-		if err == nil {
-			err = c.engine.SetState(c.t.Context(), time.Now(), rules, name, watch.Firing, "", nil)
-		}
-		if err != nil {
-			c.t.Fatal(err)
-		}
+		c.fire(name, "web")
 		c.pass(2 * time.Second) // the first begins first
 	}
 }
