@@ -1,11 +1,6 @@
 package admin
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"iter"
 	"log/slog"
 	"net/http"
 	"os"
@@ -35,12 +30,28 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	d := deskIn(t, dir)
+	d.Client = Client{Socket: filepath.Join(dir, "s")}
+	l, err := Listen(d.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := d.HTTP()
+	go h.Serve(l)
+	t.Cleanup(func() { h.Close() })
+	return d
+}
+
+// deskIn is a desk that nobody calls over a socket.
+func deskIn(t *testing.T, dir string) *desk {
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	st, err := store.Open(t.Context(), filepath.Join(dir, "state.db"), store.Options{Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{t: t, Client: Client{Socket: filepath.Join(dir, "s")}}
+	t.Cleanup(func() { st.Close() })
+	d := &desk{t: t}
 	engine := watch.New(watch.Options{Store: st, Log: quiet})
 	if err := engine.Start(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
@@ -49,13 +60,6 @@ func newDesk(t *testing.T) *desk {
 		Engine: engine, Store: st, Log: quiet, Started: time.Now(), KeysChanged: func() { d.keys++ }, Problem: func() error { return nil },
 		Outbox: outbox.New(outbox.Options{Store: st, Engine: engine, Log: quiet, Owner: "test"}),
 	}
-	l, err := Listen(d.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := d.HTTP()
-	go h.Serve(l)
-	t.Cleanup(func() { h.Close(); st.Close() })
 	return d
 }
 
@@ -301,106 +305,5 @@ func TestSuspensionOfWhatIsUnknown(t *testing.T) {
 	}
 	if all, err := d.Store.Suspensions(t.Context(), time.Now()); err != nil || len(all) != 11 {
 		t.Errorf("%d suspensions, %v, want all 11", len(all), err)
-	}
-}
-
-// each calls for a list, and returns it or the text of the error.
-func each[T any](d *desk, name string, in any) (list []T, problem string) {
-	d.t.Helper()
-	err := d.Each(d.t.Context(), name, in, func(one json.RawMessage) error {
-		var t T
-		list = append(list, t)
-		return json.Unmarshal(one, &list[len(list)-1])
-	})
-	if err != nil {
-		problem = err.Error()
-	}
-	return list, problem
-}
-
-// The history is read page by page, and told as a whole.
-func TestHistoryIsToldOverPages(t *testing.T) {
-	d := newDesk(t)
-	const there = 2*historyPage + 10
-	var all []watch.Event
-	for i := range there {
-		all = append(all, watch.Event{At: time.Now(), Kind: watch.Deafness, Summary: fmt.Sprint(i)})
-	}
-	if err := d.Store.PutEvents(t.Context(), all...); err != nil {
-		t.Fatal(err)
-	}
-	for limit, want := range map[int]int{0: usualHistory, 1: 1, historyPage: historyPage, historyPage + 5: historyPage + 5, there + 1: there} {
-		got, problem := each[watch.Event](d, "history", HistoryRequest{Limit: limit})
-		if problem != "" || len(got) != want {
-			t.Errorf("history of at most %d has %d entries, %q, want %d", limit, len(got), problem, want)
-			continue
-		}
-		for i, e := range got {
-			if e.Summary != fmt.Sprint(there-1-i) {
-				t.Errorf("entry %d of %d is %s", i, want, e.Summary)
-				break
-			}
-		}
-	}
-}
-
-// serve answers calls of its own beside those of the desk, and has the client
-// ask there.
-func (d *desk) serve(mux *http.ServeMux) {
-	d.t.Helper()
-	d.Socket += "2"
-	l, err := Listen(d.Socket)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	h := &http.Server{Handler: mux, ConnContext: withPeer}
-	go h.Serve(l)
-	d.t.Cleanup(func() { h.Close() })
-}
-
-// A list has no size that is too much: that of a site's alarms was cut off at
-// 64 MiB, which is some 200,000 of them, and could not be read.
-func TestListsAreOfAnySize(t *testing.T) {
-	d := newDesk(t)
-	mux := http.NewServeMux()
-	long := strings.Repeat("f", 1<<20)
-	onEach(mux, "alarms", func(_ context.Context, _ string, in AlarmsRequest) iter.Seq2[Alarm, error] {
-		return func(yield func(Alarm, error) bool) {
-			for i := 0; i < manyAnswers && in.Project != "none" && yield(Alarm{Name: fmt.Sprint(i), File: long}, nil); i++ {
-			}
-		}
-	})
-	d.serve(mux)
-	n := 0
-	err := d.Each(t.Context(), "alarms", AlarmsRequest{}, func(one json.RawMessage) error {
-		if n++; len(one) < len(long) {
-			t.Errorf("alarm %d has %d bytes", n, len(one))
-		}
-		return nil
-	})
-	if err != nil || n != manyAnswers {
-		t.Errorf("%d alarms, %v, want %d", n, err, manyAnswers)
-	}
-	if list, problem := each[Alarm](d, "alarms", AlarmsRequest{Project: "none"}); list != nil || problem != "" {
-		t.Errorf("alarms of no project: %v, %q", list, problem)
-	}
-}
-
-// A list that ends in an error is not taken for a whole one.
-func TestListThatIsCutOffIsAnError(t *testing.T) {
-	d := newDesk(t)
-	mux := http.NewServeMux()
-	onEach(mux, "some", func(context.Context, string, Nothing) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) { _ = yield(1, nil) && yield(0, errors.New("the disk is gone")) }
-	})
-	onEach(mux, "none", func(context.Context, string, Nothing) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) { yield(0, errors.New("the disk is gone")) }
-	})
-	d.serve(mux)
-	if _, problem := each[int](d, "none", Nothing{}); problem != "the disk is gone" {
-		t.Errorf("an error before all: %q", problem)
-	}
-	if list, problem := each[int](d, "some", Nothing{}); problem == "" {
-		t.Errorf("half a list is taken for a whole one: %v", list)
 	}
 }

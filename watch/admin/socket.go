@@ -40,9 +40,7 @@ func Listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("make the operator's socket: %w", err)
 	}
-	old := syscall.Umask(0o177) // never open to others, not even for a moment
-	l, err := net.Listen("unix", path)
-	syscall.Umask(old)
+	l, err := bind(path)
 	if err != nil {
 		return nil, fmt.Errorf("make the operator's socket: %w", err)
 	}
@@ -55,6 +53,14 @@ func Listen(path string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("make the operator's socket: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// bind makes the socket, for its owner alone: it is never open to others, not
+// even for a moment.
+func bind(path string) (net.Listener, error) {
+	old := syscall.Umask(0o177)
+	defer syscall.Umask(old)
+	return net.Listen("unix", path)
 }
 
 // An operator is who calls, as the kernel tells it.
