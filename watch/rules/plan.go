@@ -89,16 +89,20 @@ func (s *Set) Apply(ctx context.Context, now time.Time, e *watch.Engine) (Change
 		}
 	}
 	c := s.Plan(running)
+	return c, c.apply(ctx, now, e)
+}
+
+func (c Changes) apply(ctx context.Context, now time.Time, e *watch.Engine) error {
 	for _, a := range c.Define {
 		if _, err := e.Define(ctx, now, watch.Caller{Role: watch.Operator, Project: a.Project}, a); err != nil {
-			return c, fmt.Errorf("%s: %s: %w", a.File, a.Name, err)
+			return fmt.Errorf("%s: %s: %w", a.File, a.Name, err)
 		}
 	}
 	for _, a := range c.Delete {
 		err := e.Delete(ctx, now, watch.Caller{Role: watch.Operator, Project: a.Project}, []string{a.Name})
 		if err != nil && !errors.Is(err, watch.ErrNotFound) { // deleted by somebody else: as wanted
-			return c, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }

@@ -120,3 +120,25 @@ func TestReloadKeepsWhatRulesDoNotSay(t *testing.T) {
 		t.Error("a rule that says so did not switch actions on")
 	}
 }
+
+// Between the plan and its end others change alarms too: what they have deleted
+// is gone as it was to be, and the rest is done.
+func TestRulesAreAppliedWhileOthersDelete(t *testing.T) {
+	s := newServer(t)
+	db := strings.ReplaceAll(heartbeat[strings.Index(heartbeat, "web-"):], "web", "db")
+	s.apply(heartbeat+db, "web-Heartbeat db-Heartbeat", "")
+	c := loaded(t, strings.ReplaceAll(heartbeat, "web-", "new-")).Plan([]watch.Alarm{s.alarm("db-Heartbeat").Alarm, s.alarm("web-Heartbeat").Alarm})
+	if err := s.e.Delete(t.Context(), s.now, member, []string{"db-Heartbeat"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.apply(t.Context(), s.now, s.e); err != nil {
+		t.Errorf("apply = %v", err)
+	}
+	var left []watch.Alarm
+	for _, v := range s.e.Alarms(s.now, watch.Caller{Role: watch.Operator}, watch.AlarmQuery{}) {
+		left = append(left, v.Alarm)
+	}
+	if got := names(left); got != "new-Heartbeat" {
+		t.Errorf("alarms are %q, want the new one alone", got)
+	}
+}

@@ -142,6 +142,24 @@ func TestDamagedStoreIsLeftAsItIs(t *testing.T) {
 	}
 }
 
+// A disk that does not answer has not damaged the store that is on it: nothing
+// says that a backup should take its place.
+func TestStoreOnADiskThatFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	// Nothing is at the start of a process: reading there is an input/output error.
+	if err := os.Symlink("/proc/self/mem", path); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), path, Options{})
+	if err == nil {
+		s.Close()
+		t.Fatal("a store was opened where nothing can be read")
+	}
+	if damaged, ok := errors.AsType[*DamagedError](err); ok || !strings.Contains(err.Error(), "I/O") {
+		t.Errorf("Open = %v, damaged: %v, want an error of the disk", err, damaged)
+	}
+}
+
 // A start that is broken off says so, and calls nothing damaged.
 func TestOpenIsBrokenOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
