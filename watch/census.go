@@ -42,9 +42,9 @@ func (e *Engine) setOverdue(en *entry, overdue bool) {
 	}
 	en.overdue = overdue
 	if overdue {
-		e.late[en] = struct{}{}
+		e.late[en.place] = struct{}{}
 	} else {
-		delete(e.late, en)
+		delete(e.late, en.place)
 	}
 	if en.leftOut {
 		return
@@ -72,7 +72,7 @@ func (e *Engine) alive(en *entry, by int) {
 func (e *Engine) LeaveOut(id int64, out bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	en := e.byID[id]
+	en := e.ofID(id)
 	if en == nil || en.leftOut == out {
 		return
 	}

@@ -56,7 +56,7 @@ func (e *Engine) replaces(a *Alarm) (*Alarm, error) {
 	if p == nil {
 		p = &project{}
 	}
-	en := p.alarms[a.Name]
+	en := e.alarm(p, a.Name)
 	if a.Origin == FromAPI {
 		if err := e.room(p, en, a); err != nil {
 			return nil, err
@@ -107,7 +107,7 @@ func sameDefinition(a, b Alarm) bool {
 
 // settle puts a stored definition into its place.
 func (e *Engine) settle(a Alarm, now time.Time) {
-	en := e.byID[a.ID]
+	en := e.ofID(a.ID)
 	if en == nil {
 		en = e.insert(a)
 		e.begin(en, now)
@@ -181,10 +181,7 @@ func (e *Engine) find(c Caller, project string, names []string) ([]*entry, error
 	p := e.projects[project]
 	found := make([]*entry, 0, len(names))
 	for _, name := range names {
-		var en *entry
-		if p != nil {
-			en = p.alarms[name]
-		}
+		en := e.alarm(p, name)
 		if en == nil {
 			return nil, fmt.Errorf("%w: %s", ErrNotFound, name)
 		}

@@ -51,17 +51,19 @@ type Engine struct {
 	mu     sync.Mutex
 
 	projects  map[string]*project
-	byID      map[int64]*entry
-	keys      map[string]*key
+	entries   list[entry]
+	byID      map[int64]place
+	keys      list[key]
+	access    names // of keys
 	kinds     map[string]*kind
 	looks     looks
-	late      map[*entry]struct{} // those that are overdue
+	late      map[place]struct{} // those that are overdue
 	totals    Totals
 	newFed    map[string][]int64 // access keys and alarms they fed first, to be flushed
 	forgotten []string           // access keys that the store is to forget
 	dirty     []*entry           // to be looked at in the next tick
-	changed   []*entry           // windows, since the last flush
-	heard     []*entry           // arrivals, since the last flush of those
+	changed   []place            // windows, since the last flush
+	heard     []place            // arrivals, since the last flush of those
 	series    int                // of all projects
 	hearing   hearing
 	storms    storms
@@ -84,7 +86,7 @@ func (t turn) Unlock() { <-t }
 // A project is what belongs to one of a cloud's.
 type project struct {
 	id     string
-	alarms map[string]*entry
+	alarms names
 	routes map[string]*route // by namespace and metric
 	series map[string]*series
 	storms storms
@@ -107,13 +109,14 @@ func New(o Options) *Engine {
 		Options:  o,
 		change:   make(turn, 1),
 		projects: map[string]*project{},
-		byID:     map[int64]*entry{},
-		keys:     map[string]*key{},
+		byID:     map[int64]place{},
+		access:   names{},
 		kinds:    map[string]*kind{},
 		misroute: map[misrouteKey]*Misroute{},
-		late:     map[*entry]struct{}{},
+		late:     map[place]struct{}{},
 		newFed:   map[string][]int64{},
 	}
+	e.looks.entries = &e.entries
 	e.limit(o)
 	return e
 }
@@ -258,8 +261,9 @@ func (e *Engine) insert(a Alarm) *entry {
 	en := &entry{project: p, next: never, queued: never, cell: -1}
 	e.set(en, a)
 	en.clear()
-	p.alarms[a.Name] = en
-	e.byID[a.ID] = en
+	en.place = e.entries.add(en)
+	p.alarms.add(a.Name, en.place)
+	e.byID[a.ID] = en.place
 	en.limited(1)
 	e.addRoute(en)
 	e.totals.count(en, 1)
@@ -274,12 +278,13 @@ func (e *Engine) remove(en *entry) {
 	e.alive(en, -1)
 	e.unshare(en.kind)
 	en.next = never
-	delete(en.project.alarms, en.name)
+	en.project.alarms.remove(en.name, en.place, e.nameOf)
 	delete(e.byID, en.id)
+	e.entries.remove(en.place)
 	en.limited(-1)
-	for _, k := range en.keys {
-		if k.remove(en); k.empty() {
-			delete(e.keys, k.access)
+	for at := range en.keys() {
+		if k := e.keys.at(at); k.remove(en.place) {
+			e.dropKey(k)
 		}
 	}
 	en.gone = true
@@ -289,11 +294,24 @@ func (e *Engine) remove(en *entry) {
 func (e *Engine) project(id string) *project {
 	p := e.projects[id]
 	if p == nil {
-		p = &project{id: id, alarms: map[string]*entry{}, routes: map[string]*route{}, series: map[string]*series{}}
+		p = &project{id: id, alarms: names{}, routes: map[string]*route{}, series: map[string]*series{}}
 		e.projects[id] = p
 	}
 	return p
 }
+
+// alarm is one of a project by its name, or nil; p may be nil too.
+func (e *Engine) alarm(p *project, name string) *entry {
+	if p == nil {
+		return nil
+	}
+	return e.entries.at(p.alarms.find(name, e.nameOf))
+}
+
+// ofID is the alarm of an ID, or nil.
+func (e *Engine) ofID(id int64) *entry { return e.entries.at(e.byID[id]) }
+
+func (e *Engine) nameOf(at place) string { return e.entries.at(at).name }
 
 // dropProject forgets a project that has nothing any more.
 func (e *Engine) dropProject(p *project) {

@@ -14,11 +14,13 @@ type entry struct {
 	// What a push and a look touch comes first: it shares a line of the cache.
 	kind   *kind
 	beats  heartbeats
-	usual  time.Duration // interval of the pushes of a presence alarm
-	next   instant       // look
-	queued instant       // earliest item in the heap of looks; never: none
-	held   instant       // until then, or the next sample, the state is one that was set
-	keys   []*key        // that fed it; the first, lately
+	usual  time.Duration      // interval of the pushes of a presence alarm
+	next   instant            // look
+	queued instant            // earliest item in the heap of looks; never: none
+	held   instant            // until then, or the next sample, the state is one that was set
+	key    place              // that fed it lately; 0: none
+	place  place              // its own
+	others map[place]struct{} // keys that fed it before; nil: none
 
 	dirty, pending         bool // to be looked at; a change is on its way to the store
 	fresh                  bool // a sample came since it was looked at, not on presence

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,7 +17,7 @@ const (
 func (e *Engine) keepWindow(en *entry) {
 	if !en.changed {
 		en.changed = true
-		e.changed = append(e.changed, en)
+		e.changed = append(e.changed, en.place)
 	}
 }
 
@@ -28,7 +29,7 @@ func (e *Engine) keepArrival(en *entry) {
 		e.keepWindow(en)
 	} else if !en.heard {
 		en.heard = true
-		e.heard = append(e.heard, en)
+		e.heard = append(e.heard, en.place)
 	}
 }
 
@@ -36,7 +37,7 @@ func (e *Engine) keepArrival(en *entry) {
 // last arrivals of presence alarms. Between those times it does nothing.
 func (e *Engine) Flush(ctx context.Context, now time.Time) error {
 	e.mu.Lock()
-	var entries []*entry
+	var entries []place
 	if passed := now.Sub(e.flushed); passed >= e.FlushEvery || passed < 0 {
 		entries, e.changed, e.flushed = e.changed, nil, now
 	}
@@ -66,7 +67,11 @@ func (e *Engine) FlushAll(ctx context.Context, now time.Time) error {
 	return e.flush(ctx, entries, now)
 }
 
-func (e *Engine) flush(ctx context.Context, entries []*entry, now time.Time) error {
+// flush stores alarms in the order in which they came to be, which is about that
+// of the store: so it writes each of its pages once.
+func (e *Engine) flush(ctx context.Context, entries []place, now time.Time) error {
+	slices.Sort(entries)
+	entries = slices.Compact(entries)
 	err := e.forgetFed(ctx)
 	if err == nil {
 		err = e.saveFed(ctx)
@@ -87,23 +92,25 @@ func (e *Engine) flush(ctx context.Context, entries []*entry, now time.Time) err
 }
 
 // unflushed has entries flushed with the next.
-func (e *Engine) unflushed(entries []*entry) {
+func (e *Engine) unflushed(entries []place) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, en := range entries {
-		en.changed, en.heard = false, false
-		e.keepWindow(en)
+	for _, at := range entries {
+		if en := e.entries.at(at); en != nil {
+			en.changed, en.heard = false, false
+			e.keepWindow(en)
+		}
 	}
 }
 
-func (e *Engine) flushPiece(ctx context.Context, piece []*entry, now time.Time) error {
+func (e *Engine) flushPiece(ctx context.Context, piece []place, now time.Time) error {
 	e.change.Lock()
 	defer e.change.Unlock()
 	e.mu.Lock()
 	kept := make([]Kept, 0, len(piece))
-	for _, en := range piece {
-		en.changed, en.heard = false, false
-		if !en.gone {
+	for _, at := range piece {
+		if en := e.entries.at(at); en != nil {
+			en.changed, en.heard = false, false
 			kept = append(kept, e.kept(en, now))
 		}
 	}
@@ -187,10 +194,10 @@ func (e *Engine) loadFed(ctx context.Context, now time.Time) error {
 	}
 	for access, ids := range fed {
 		for _, id := range ids {
-			if en := e.byID[id]; en != nil {
+			if en := e.ofID(id); en != nil {
 				k := e.keyOf(access)
 				k.heard = e.instant(now) // or not long before
-				e.pair(k, en)
+				pair(k, en)
 			}
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -13,43 +11,117 @@ import (
 // where the guests of a group share it.
 type key struct {
 	access  string
-	one     *entry
-	many    map[*entry]struct{} // instead of one; nil: one
-	refused instant             // first refused push since one was taken; 0: none
-	told    instant             // when the history was last told of refused ones
-	heard   instant             // last push, taken or refused, that told of its alarms
+	place   place
+	one     place
+	many    map[place]struct{} // instead of one; nil: one
+	refused instant            // first refused push since one was taken; 0: none
+	told    instant            // when the history was last told of refused ones
+	heard   instant            // last push, taken or refused, that told of its alarms
+}
+
+// keyNamed is the key of an id, or nil.
+func (e *Engine) keyNamed(access string) *key {
+	return e.keys.at(e.access.find(access, e.accessOf))
+}
+
+func (e *Engine) accessOf(at place) string { return e.keys.at(at).access }
+
+// keyOf is the key of an id, which is made if there was none.
+func (e *Engine) keyOf(access string) *key {
+	k := e.keyNamed(access)
+	if k == nil {
+		k = &key{access: access}
+		k.place = e.keys.add(k)
+		e.access.add(access, k.place)
+	}
+	return k
+}
+
+func (e *Engine) dropKey(k *key) {
+	e.access.remove(k.access, k.place, e.accessOf)
+	e.keys.remove(k.place)
+}
+
+// pair notes that a key feeds an alarm, and says whether that is new.
+func pair(k *key, en *entry) bool {
+	if !k.add(en.place) {
+		return false
+	}
+	if en.key != 0 {
+		if en.others == nil {
+			en.others = map[place]struct{}{}
+		}
+		en.others[en.key] = struct{}{}
+	}
+	en.key = k.place
+	return true
 }
 
 // add adds an alarm, and says whether it is new.
-func (k *key) add(en *entry) bool {
-	switch _, known := k.many[en]; {
-	case known, k.one == en:
+func (k *key) add(at place) bool {
+	switch _, known := k.many[at]; {
+	case known, k.one == at:
 		return false
 	case k.many != nil:
-		k.many[en] = struct{}{}
-	case k.one != nil:
-		k.many = map[*entry]struct{}{k.one: {}, en: {}}
-		k.one = nil
+		k.many[at] = struct{}{}
+	case k.one != 0:
+		k.many = map[place]struct{}{k.one: {}, at: {}}
+		k.one = 0
 	default:
-		k.one = en
+		k.one = at
 	}
 	return true
 }
 
-func (k *key) remove(en *entry) {
-	if delete(k.many, en); k.one == en {
-		k.one = nil
+// remove takes an alarm away, and says whether it was the last.
+func (k *key) remove(at place) bool {
+	if delete(k.many, at); k.one == at {
+		k.one = 0
+	}
+	return k.one == 0 && len(k.many) == 0
+}
+
+// fedWith are the alarms that a key fed.
+func (e *Engine) fedWith(k *key) iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		if k.one != 0 {
+			yield(e.entries.at(k.one))
+			return
+		}
+		for at := range k.many {
+			if !yield(e.entries.at(at)) {
+				return
+			}
+		}
 	}
 }
 
-func (k *key) empty() bool { return k.one == nil && len(k.many) == 0 }
-
-// alarms are those that the key fed.
-func (k *key) alarms() iter.Seq[*entry] {
-	if k.one != nil {
-		return func(yield func(*entry) bool) { yield(k.one) }
+// keys are those that fed an alarm.
+func (en *entry) keys() iter.Seq[place] {
+	return func(yield func(place) bool) {
+		if en.key != 0 && !yield(en.key) {
+			return
+		}
+		for at := range en.others {
+			if !yield(at) {
+				return
+			}
+		}
 	}
-	return maps.Keys(k.many)
+}
+
+// forgetKey takes a key away from those that fed an alarm.
+func (en *entry) forgetKey(at place) {
+	delete(en.others, at)
+	if en.key != at {
+		return
+	}
+	en.key = 0
+	for other := range en.others {
+		en.key = other
+		delete(en.others, other)
+		return
+	}
 }
 
 // forgetKeys forgets the keys that have not been heard for a day, and for as
@@ -57,23 +129,23 @@ func (k *key) alarms() iter.Seq[*entry] {
 // depend on them. Keys are made for each new server, and few are used for long.
 func (e *Engine) forgetKeys(now time.Time) {
 	at := e.instant(now)
-	for access, k := range e.keys {
+	for k := range e.keys.each() {
 		quiet := at - k.heard - instant(signOfLife)
-		if quiet <= 0 || quiet <= k.silence() {
+		if quiet <= 0 || quiet <= e.silence(k) {
 			continue
 		}
-		delete(e.keys, access)
-		delete(e.newFed, access)
-		for en := range k.alarms() {
-			en.keys = slices.DeleteFunc(en.keys, func(other *key) bool { return other == k })
+		for en := range e.fedWith(k) {
+			en.forgetKey(k.place)
 		}
-		e.forgotten = append(e.forgotten, access)
+		e.dropKey(k)
+		delete(e.newFed, k.access)
+		e.forgotten = append(e.forgotten, k.access)
 	}
 }
 
 // silence is the longest that any of a key's alarms allows.
-func (k *key) silence() (longest instant) {
-	for en := range k.alarms() {
+func (e *Engine) silence(k *key) (longest instant) {
+	for en := range e.fedWith(k) {
 		longest = max(longest, instant(en.kind.rule.silence))
 	}
 	return longest

@@ -62,14 +62,19 @@ func (b *keyBench) known(when string, want ...string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	engine, stored := slices.Sorted(maps.Keys(b.e.keys)), slices.Sorted(maps.Keys(fed))
+	var engine []string
+	for k := range b.e.keys.each() {
+		engine = append(engine, k.access)
+	}
+	slices.Sort(engine)
+	stored := slices.Sorted(maps.Keys(fed))
 	if !slices.Equal(engine, want) || !slices.Equal(stored, want) {
 		b.t.Errorf("%s the engine knows the keys %q and the store %q, want %q", when, engine, stored, want)
 	}
-	for _, en := range b.e.byID {
-		for _, k := range en.keys {
-			if b.e.keys[k.access] != k {
-				b.t.Errorf("%s alarm %s is of the key %s still", when, en.name, k.access)
+	for en := range b.e.entries.each() {
+		for at := range en.keys() {
+			if k := b.e.keys.at(at); k == nil || b.e.keyNamed(k.access) != k || !slices.Contains(slices.Collect(b.e.fedWith(k)), en) {
+				b.t.Errorf("%s alarm %s is of a key still that is forgotten", when, en.name)
 			}
 		}
 	}

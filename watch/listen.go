@@ -62,7 +62,8 @@ func (e *Engine) Deaf(now time.Time, cause string) {
 
 func (e *Engine) deafen(from instant, now time.Time, cause string) {
 	e.hearing.deafen(from, e.instant(now), wallOf(now))
-	for en := range e.late {
+	for at := range e.late {
+		en := e.entries.at(at)
 		e.setOverdue(en, false)
 		e.again(en) // it may be late once more, and nothing else would look
 	}
@@ -101,7 +102,7 @@ func (e *Engine) Hears(now time.Time) bool {
 func (e *Engine) SignOfLife(now time.Time, access string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	k := e.keys[access]
+	k := e.keyNamed(access)
 	if k == nil {
 		return
 	}
@@ -114,7 +115,7 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 		return
 	}
 	k.heard = at
-	for en := range k.alarms() {
+	for en := range e.fedWith(k) {
 		if en.kind.rule.presence {
 			en.beats.from = max(en.beats.from, at)
 			if en.overdue {
@@ -133,7 +134,7 @@ func (e *Engine) tellRefused(k *key, now time.Time) {
 		return
 	}
 	k.told = at
-	for en := range k.alarms() {
+	for en := range e.fedWith(k) {
 		if en.kind.rule.presence {
 			e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
 				Summary: "not heard: pushes of key " + k.access + " are refused or cannot be verified"})

@@ -4,11 +4,16 @@ package watch
 // whose look is put off stays where it is, and finds its place when it comes
 // up: so a guest that pushes costs nothing here, and items move without being
 // looked at.
-type looks []item
+type looks struct {
+	heap    heap
+	entries *list[entry]
+}
+
+type heap []item
 
 type item struct {
 	at    instant
-	entry *entry
+	place place
 }
 
 // arity of the heap: four items share a line of the cache.
@@ -18,26 +23,28 @@ const arity = 4
 func (l *looks) set(en *entry, next instant) {
 	if en.next = next; next < en.queued {
 		en.queued = next
-		*l = append(*l, item{next, en})
-		l.up(len(*l) - 1)
+		l.heap = append(l.heap, item{next, en.place})
+		l.heap.up(len(l.heap) - 1)
 	}
 }
 
 // due returns the next alarm to be looked at by then, or nil. It stays due
 // until its next look is set.
 func (l *looks) due(by instant) *entry {
-	for len(*l) > 0 && (*l)[0].at <= by {
-		top := &(*l)[0]
-		en := top.entry
+	for len(l.heap) > 0 && l.heap[0].at <= by {
+		top := &l.heap[0]
+		en := l.entries.at(top.place)
 		switch {
-		case top.at != en.queued, en.gone, en.next == never: // a later one came before it, or none is wanted
+		case en == nil: // it is gone; another that has its place now is told from it by the time
+			l.heap.pop()
+		case top.at != en.queued, en.next == never: // a later one came before it, or none is wanted
 			if top.at == en.queued {
 				en.queued = never
 			}
-			l.pop()
+			l.heap.pop()
 		case en.next > top.at:
 			top.at, en.queued = en.next, en.next
-			l.down(0)
+			l.heap.down(0)
 		default:
 			return en
 		}
@@ -45,7 +52,7 @@ func (l *looks) due(by instant) *entry {
 	return nil
 }
 
-func (l *looks) pop() {
+func (l *heap) pop() {
 	last := len(*l) - 1
 	(*l)[0], (*l)[last] = (*l)[last], item{}
 	*l = (*l)[:last]
@@ -54,7 +61,7 @@ func (l *looks) pop() {
 	}
 }
 
-func (l looks) up(i int) {
+func (l heap) up(i int) {
 	moved := l[i]
 	for i > 0 {
 		parent := (i - 1) / arity
@@ -67,7 +74,7 @@ func (l looks) up(i int) {
 	l[i] = moved
 }
 
-func (l looks) down(i int) {
+func (l heap) down(i int) {
 	moved := l[i]
 	for {
 		least := arity*i + 1

@@ -579,7 +579,7 @@ func (h *history) tick() {
 
 func (h *history) compare() {
 	for name, a := range h.m.alarms {
-		v := h.b.e.view(h.b.e.projects["p"].alarms[name], h.b.now) // View's datapoints take longer than all else
+		v := h.b.e.view(h.b.e.alarm(h.b.e.projects["p"], name), h.b.now) // View's datapoints take longer than all else
 		if v.State != a.state || v.Number != a.number {
 			h.note("%+v", *a)
 			h.fail("at %s (%s), listening %s/%s: alarm %s is %s, number %d (%s), next look %s; want %s, number %d", h.m.elapsed, h.m.wall().Format(time.TimeOnly), h.m.listening, h.b.e.Listening().Sub(h.b.begun), name, v.State, v.Number, v.Reason, v.NextLook.Format(time.TimeOnly), a.state, a.number)

@@ -206,36 +206,16 @@ func (p *push) remember(en *entry) {
 	if access == "" {
 		return
 	}
-	if p.key == nil && len(en.keys) > 0 && en.keys[0].access == access {
-		p.key = en.keys[0] // most often: nothing is looked up
+	if last := p.e.keys.at(en.key); p.key == nil && last != nil && last.access == access {
+		p.key = last // most often: nothing is looked up
 	}
 	if p.key == nil {
 		p.key = p.e.keyOf(access)
 	}
 	p.key.refused, p.key.heard = 0, p.at
-	if (len(en.keys) == 0 || en.keys[0] != p.key) && p.e.pair(p.key, en) {
+	if en.key != p.key.place && pair(p.key, en) {
 		p.e.newFed[access] = append(p.e.newFed[access], en.id)
 	}
-}
-
-// pair notes that a key feeds an alarm, and says whether that is new.
-func (e *Engine) pair(k *key, en *entry) bool {
-	if !k.add(en) {
-		return false
-	}
-	en.keys = append(en.keys, k)
-	first, last := &en.keys[0], &en.keys[len(en.keys)-1]
-	*first, *last = *last, *first
-	return true
-}
-
-func (e *Engine) keyOf(access string) *key {
-	k := e.keys[access]
-	if k == nil {
-		k = &key{access: access}
-		e.keys[access] = k
-	}
-	return k
 }
 
 // from notes which instance a sample is of.

@@ -94,7 +94,7 @@ func drop[K comparable](lists map[K][]*entry, at K, en *entry) bool {
 // how many it looked at.
 func (e *Engine) route(p *project, s *Sample, f func(*entry)) (looked int) {
 	if s.Alarm != "" {
-		if en := p.alarms[s.Alarm]; en != nil && en.kind.alarm.Metric == s.Metric && en.takes(s) {
+		if en := e.alarm(p, s.Alarm); en != nil && en.kind.alarm.Metric == s.Metric && en.takes(s) {
 			f(en)
 		}
 		return 1

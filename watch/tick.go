@@ -85,7 +85,7 @@ func (e *Engine) hear(now time.Time) (late time.Duration) {
 // stepped is what a wall clock that was set changes: the periods of alarms are
 // others, and what is stored of arrivals is by the clock as it was.
 func (e *Engine) stepped(step time.Duration, now time.Time) {
-	for _, en := range e.byID {
+	for en := range e.entries.each() {
 		if !en.kind.rule.presence {
 			if step < 0 {
 				e.forgetAhead(en, now)

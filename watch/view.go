@@ -109,14 +109,14 @@ func (e *Engine) unsorted(project string, q *AlarmQuery) (found []named) {
 	case p == nil:
 	case len(q.Names) > 0:
 		for _, name := range q.Names {
-			if en := p.alarms[name]; en != nil && q.matches(en) {
+			if en := e.alarm(p, name); en != nil && q.matches(en) {
 				found = append(found, named{name, en})
 			}
 		}
 	default:
-		for name, en := range p.alarms {
-			if q.matches(en) {
-				found = append(found, named{name, en})
+		for _, at := range p.alarms {
+			if en := e.entries.at(at); q.matches(en) {
+				found = append(found, named{en.name, en})
 			}
 		}
 	}
@@ -156,10 +156,8 @@ func (q *AlarmQuery) matches(en *entry) bool {
 func (e *Engine) View(now time.Time, project, name string) (View, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p := e.projects[project]; p != nil {
-		if en := p.alarms[name]; en != nil {
-			return e.whole(en, now), true
-		}
+	if en := e.alarm(e.projects[project], name); en != nil {
+		return e.whole(en, now), true
 	}
 	return View{}, false
 }
@@ -168,7 +166,7 @@ func (e *Engine) View(now time.Time, project, name string) (View, bool) {
 func (e *Engine) ViewID(now time.Time, id int64) (View, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if en := e.byID[id]; en != nil {
+	if en := e.ofID(id); en != nil {
 		return e.whole(en, now), true
 	}
 	return View{}, false

@@ -52,7 +52,7 @@ func TestWindowsForget(t *testing.T) {
 		b.push("CPU", 2)
 		b.now = b.now.Add(time.Second)
 	}
-	en := b.e.projects["p"].alarms["cpu"]
+	en := b.e.alarm(b.e.projects["p"], "cpu")
 	const most = 3 * 30 // three periods of thirty buckets
 	if buckets, sets := len(en.window.buckets), len(en.window.sets); buckets > most || sets > most {
 		t.Errorf("%d buckets and %d sets after hours, want %d at most", buckets, sets, most)
