@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,7 +187,9 @@ func (d *directory) single(ctx context.Context) error {
 // on until it is stale. Guests never wait, listings look at them.
 func (d *directory) fresh(ctx context.Context, e *entry) (*entry, error) {
 	check := func(ctx context.Context) (*entry, error) { return d.check(ctx, e) }
-	name, age, due := "holder "+e.key.Access, time.Since(e.checked), d.options.Cache*4/5
+	// What is found of one holder is nobody else's to whom the key is given meanwhile.
+	name := strings.Join([]string{"holder", e.key.Access, e.user, e.project}, " ")
+	age, due := time.Since(e.checked), d.options.Cache*4/5
 	if e.refusal != nil {
 		due = min(due, absentFor)
 	}
@@ -229,7 +232,7 @@ func (d *directory) get(ctx context.Context, path string, to any) error {
 // check looks at the user and the project of a credential, and at the roles of
 // the one in the other.
 func (d *directory) check(ctx context.Context, e *entry) (*entry, error) {
-	if now := d.find(e.key.Access); now != nil && now.checked.After(e.checked) {
+	if now := d.find(e.key.Access); e.sameHolder(now) && now.checked.After(e.checked) {
 		return now, nil
 	}
 	began := time.Now()
@@ -275,7 +278,7 @@ func (d *directory) checked(e *entry, at time.Time, h holder, refusal error) *en
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.entries[e.key.Access]
-	known := now != nil && now.user == e.user && now.project == e.project
+	known := e.sameHolder(now)
 	if known {
 		e = now
 	}
@@ -302,9 +305,14 @@ func (e *entry) held(at time.Time, h holder, stackDomain, domainName string, ref
 	return &n
 }
 
+// sameHolder says whether another entry, if there is one, belongs to the same.
+func (e *entry) sameHolder(other *entry) bool {
+	return other != nil && other.user == e.user && other.project == e.project
+}
+
 // inherit takes over what an older entry of the same credential knows.
 func (e *entry) inherit(old *entry) {
-	if old == nil || old.user != e.user || old.project != e.project {
+	if !e.sameHolder(old) {
 		return
 	}
 	e.checked, e.refusal, e.listed = old.checked, old.refusal, old.listed
