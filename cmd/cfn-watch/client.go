@@ -181,7 +181,7 @@ func (g *global) completeAlarms(c *cobra.Command, args []string, prefix string) 
 	var found []cobra.Completion
 	for _, a := range list {
 		name := a.Name
-		if names[name] > 1 {
+		if names[name] > 1 || !strings.HasPrefix(name, prefix) { // the prefix is of PROJECT/NAME
 			name = a.Project + "/" + name
 		}
 		found = append(found, name)

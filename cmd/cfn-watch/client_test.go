@@ -65,40 +65,95 @@ func TestMistakesOfTypingHaveTheirStatus(t *testing.T) {
 	}
 }
 
+// prints runs a command over the running server, and returns what it prints.
+func (r *running) prints(args ...string) string {
+	r.t.Helper()
+	out, err := os.Create(filepath.Join(r.dir, "out"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer out.Close()
+	e := &env{stdout: out, stderr: os.Stderr, environ: []string{configVariable + "=" + filepath.Join(r.dir, "conf")}}
+	if got := run(r.t.Context(), e, args); got != 0 {
+		r.t.Fatalf("%s ends with %d", args, got)
+	}
+	text, err := os.ReadFile(out.Name())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// define makes an alarm that nothing feeds.
+func (r *running) define(project, name string) {
+	r.t.Helper()
+	_, err := r.engine.Define(r.t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: project}, watch.Alarm{
+		Project: project, Name: name, Namespace: "n", Metric: "m", Statistic: watch.Sum, Comparison: watch.Greater,
+		Period: time.Minute, Periods: 1, Origin: watch.FromRules})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// A state is typed in small letters too, also where it is asked for.
+func TestStatesInSmallLetters(t *testing.T) {
+	r := start(t)
+	r.define("p", "web")
+	if got, want := r.prints("set-state", "web", "alarm"), "alarm web is in state ALARM\n"; got != want {
+		t.Errorf("set-state says %q, want %q", got, want)
+	}
+	if v, _ := r.engine.View(time.Now(), "p", "web"); v.State != watch.Firing {
+		t.Errorf("the alarm is in state %s, want ALARM", v.State)
+	}
+	for state, want := range map[string]int{"alarm": 1, "ok": 0} {
+		var list []admin.Alarm
+		if err := json.Unmarshal([]byte(r.prints("alarms", "--state", state, "-o", "json")), &list); err != nil || len(list) != want {
+			t.Errorf("alarms in state %s are %+v, %v, want %d", state, list, err, want)
+		}
+	}
+}
+
+// Names of alarms are completed as the commands take them: with the project
+// where several have one of that name, or where it was typed, which once was
+// answered with names that do not begin with it.
+func TestNamesAreCompleted(t *testing.T) {
+	r := start(t)
+	for _, project := range []string{"p", "q"} {
+		r.define(project, "both")
+	}
+	r.define("q", "one")
+	const noFiles = "\n:4\n"
+	for _, command := range []string{"history", "explain", "set-state", "test-action"} {
+		for _, tt := range []struct {
+			args []string
+			want string
+		}{
+			{[]string{""}, "p/both\nq/both\none" + noFiles},
+			{[]string{"o"}, "one" + noFiles},
+			{[]string{"bo"}, "p/both\nq/both" + noFiles},
+			{[]string{"q/"}, "q/both\nq/one" + noFiles},
+			{[]string{"x"}, noFiles[1:]},
+			{[]string{"one", ""}, noFiles[1:]},
+		} {
+			if got := r.prints(append([]string{"__complete", command}, tt.args...)...); got != tt.want {
+				t.Errorf("%s %q is completed with %q, want %q", command, tt.args, got, tt.want)
+			}
+		}
+	}
+}
+
 // A list is the same array of JSON however many there are, and a table has all
 // of them.
 func TestListsArePrintedAsTheyCome(t *testing.T) {
 	r := start(t)
-	print := func(line string) string {
-		t.Helper()
-		out, err := os.Create(filepath.Join(r.dir, "out"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer out.Close()
-		args := append(strings.Fields(line), "--config", filepath.Join(r.dir, "conf"))
-		if got := run(t.Context(), &env{stdout: out, stderr: os.Stderr}, args); got != 0 {
-			t.Fatalf("%s ends with %d", line, got)
-		}
-		text, err := os.ReadFile(out.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	if got := print("alarms -o json"); got != "[]\n" {
+	if got := r.prints("alarms", "-o", "json"); got != "[]\n" {
 		t.Errorf("no alarms are %q", got)
 	}
 	const many = rowsAtOnce + 3
 	for i := range many {
-		_, err := r.engine.Define(t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: "p"}, watch.Alarm{
-			Project: "p", Name: fmt.Sprintf("a%04d", i), Namespace: "n", Metric: "m", Statistic: watch.Sum, Comparison: watch.Greater,
-			Period: time.Minute, Periods: 1, Origin: watch.FromRules})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r.define("p", fmt.Sprintf("a%04d", i))
 	}
-	text := print("alarms -o json")
+	text := r.prints("alarms", "-o", "json")
 	var list []admin.Alarm
 	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != many || list[many-1].Name != "a1002" {
 		t.Errorf("%d alarms, %v, want %d", len(list), err, many)
@@ -107,7 +162,7 @@ func TestListsArePrintedAsTheyCome(t *testing.T) {
 	if err := json.Indent(&whole, []byte(text), "", "  "); err != nil || whole.String() != text {
 		t.Errorf("the list is not indented as one: %v", err)
 	}
-	if lines := strings.Split(print("alarms"), "\n"); len(lines) != many+2 || !strings.HasPrefix(lines[many], "p        a1002") && !strings.HasPrefix(lines[many], "p  a1002") {
+	if lines := strings.Split(r.prints("alarms"), "\n"); len(lines) != many+2 || !strings.HasPrefix(lines[many], "p        a1002") && !strings.HasPrefix(lines[many], "p  a1002") {
 		t.Errorf("the table has %d lines, want %d; the last alarm is %q", len(lines), many+2, lines[min(many, len(lines)-1)])
 	}
 }

@@ -17,18 +17,14 @@ import (
 // on (sd_listen_fds(3)) goes before the configured address: the program then
 // needs no right to the port, and no push is lost while it is restarted.
 func listen(c *config, log *slog.Logger) (net.Listener, error) {
-	passed, err := activation.Listeners()
+	l, err := passedOn()
 	if err != nil {
-		return nil, fmt.Errorf("take the socket of systemd: %w", err)
+		return nil, err
 	}
-	if len(passed) > 1 {
-		return nil, fmt.Errorf("systemd passes %d sockets on: one, for %s, is what there is a use for", len(passed), c.server.listen)
-	}
-	var l net.Listener
-	if len(passed) == 1 && passed[0] != nil {
-		l = passed[0]
-	} else if l, err = net.Listen("tcp", c.server.listen); err != nil {
-		return nil, fmt.Errorf("%w: is another server there? [server] listen says where", err)
+	if l == nil {
+		if l, err = net.Listen("tcp", c.server.listen); err != nil {
+			return nil, fmt.Errorf("%w: is another server there? [server] listen says where", err)
+		}
 	}
 	most, err := mostConnections()
 	if err != nil {
@@ -48,6 +44,22 @@ func listen(c *config, log *slog.Logger) (net.Listener, error) {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: certs.get,
 	}), nil
+}
+
+// passedOn is the socket that systemd passes on; nil: none.
+func passedOn() (net.Listener, error) {
+	passed, err := activation.Listeners()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("take the socket of systemd: %w", err)
+	case len(passed) == 0:
+		return nil, nil
+	case len(passed) > 1:
+		return nil, fmt.Errorf("systemd passes %d sockets on: there is a use for one, for what guests push: let its socket unit have one ListenStream=", len(passed))
+	case passed[0] == nil:
+		return nil, errors.New("the socket that systemd passes on is none that connections come to: let its socket unit have a ListenStream=")
+	}
+	return passed[0], nil
 }
 
 // certificateAge is how long a certificate is used before its files are looked

@@ -254,12 +254,16 @@ func TestStatusAndActions(t *testing.T) {
 	if _, err := d.Engine.Define(t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: "p"}, beat); err != nil {
 		t.Fatal(err)
 	}
+	waits := outbox.Row{Key: "waits", Status: outbox.Wanted, Born: time.Now(), Next: time.Now().Add(time.Hour)}
+	if _, err := d.Store.Update(t.Context(), outbox.Change{Row: waits, New: true}); err != nil {
+		t.Fatal(err)
+	}
 	st, problem := ask[Status](d, "status", Nothing{})
 	if !reflect.DeepEqual(st.NeverFed, []string{"p/unheard"}) {
 		t.Errorf("never fed are %q, want the alarm on heartbeats", st.NeverFed)
 	}
-	if problem != "" || st.Problem != "" || len(st.Held) != 1 || st.Held[0].Gate != "g3" || !reflect.DeepEqual(st.Actions, map[string]int{"held": 1}) {
-		t.Errorf("status = %+v, %q, want one held", st, problem)
+	if problem != "" || st.Problem != "" || len(st.Held) != 1 || st.Held[0].Gate != "g3" || !reflect.DeepEqual(st.Actions, map[string]int{"held": 1, "wanted": 1}) {
+		t.Errorf("status = %+v, %q, want one held and one that waits", st, problem)
 	}
 	if len(st.Suspended) != 1 || st.Suspended[0].Project != "p" || time.Until(st.Suspended[0].Until).Round(time.Minute) != time.Hour {
 		t.Errorf("suspended are %+v, want the alarm of project p for an hour", st.Suspended)

@@ -2,7 +2,9 @@ package auth
 
 import (
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
 )
@@ -43,6 +45,55 @@ func TestHolder(t *testing.T) {
 		if name == "stack user of another domain" && !strings.Contains(err.Error(), "see stack_domain") {
 			t.Errorf("%s: %v, want a word about stack_domain", name, err)
 		}
+	}
+}
+
+// A credential that is given to another user or project is theirs, whatever was
+// known of whom it belonged to before; also if that was being looked at
+// meanwhile.
+func TestCredentialThatIsGivenAway(t *testing.T) {
+	theirs := member
+	theirs.Access = guestKey
+	for name, tt := range map[string]struct {
+		give [][2]string
+		want watch.Caller
+		code string
+	}{
+		"to a user in another project":  {[][2]string{{guestUser, memberUser}, {guestProject, owner}}, theirs, ""},
+		"to a user who is no stack's":   {[][2]string{{guestUser, memberUser}}, nobody, AccessDenied},
+		"to a project that is no stack": {[][2]string{{guestProject, owner}}, nobody, AccessDenied},
+	} {
+		give := func(x trial, answer string) {
+			for _, g := range tt.give {
+				x.replace(answer, g[0], g[1])
+			}
+		}
+		t.Run(name+", by a listing", func(t *testing.T) {
+			try(t, true, func(x trial) {
+				x.atOnce("before", guestKey, guestSecret, guest, "")
+				give(x, "credentials")
+				time.Sleep(5 * time.Minute)
+				x.wants("after", guestKey, guestSecret, tt.want, tt.code)
+			})
+		})
+		t.Run(name+", while it is looked at", func(t *testing.T) {
+			tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+				x.replace("role_assignments", guestProject, "another") // so that no listing says whose it is
+				x.start()
+				time.Sleep(rereadAfter)
+				x.set(func(k *keystone) { k.delay = 3 * time.Second })
+				var asked sync.WaitGroup
+				defer asked.Wait()
+				asked.Go(func() { x.wants("whose it was when it was asked for", guestKey, guestSecret, guest, "") }) // takes 9 s
+				time.Sleep(4 * time.Second)
+				give(x, "credential-guest")
+				x.replace("credential-guest", guestSecret, "new")
+				asked.Go(func() { x.wants("after", guestKey, "new", tt.want, tt.code) }) // takes 12 s
+				time.Sleep(6 * time.Second)
+				x.wants("when the first has been answered", guestKey, "new", tt.want, tt.code)
+				x.wants("from then on", guestKey, "new", tt.want, tt.code)
+			})
+		})
 	}
 }
 

@@ -310,7 +310,9 @@ func TestRowsThatAreAskedFor(t *testing.T) {
 	}
 	begun, refused, made := rough("a", 2), rough("a", 3), rough("a", 4)
 	begun.Status, begun.Began, refused.Status, made.Status, made.Began = outbox.Done, now, outbox.Refused, outbox.Acting, now
-	add(t, s, begun, refused, made, rough("b", 1), message(4098, 1, 0))
+	foreign, letter := message(4098, 1, 0), message(4099, 1, 0)
+	foreign.Project, letter.Object, letter.Status, letter.Began = "p2", "a", outbox.Acting, now
+	add(t, s, begun, refused, made, rough("b", 1), foreign, letter)
 	f := func(why string, q outbox.RowQuery, want ...int64) {
 		t.Helper()
 		rows, err := s.Rows(t.Context(), q)
@@ -324,6 +326,8 @@ func TestRowsThatAreAskedFor(t *testing.T) {
 	}
 	f("of an object, but what ended before it began", outbox.RowQuery{Object: "a"}, 4, 2, 1)
 	f("of an object, that began", outbox.RowQuery{Object: "a", Begun: true}, 4, 2)
+	f("of a project", outbox.RowQuery{Project: "p2"}, 6)
+	f("so many", outbox.RowQuery{Limit: 2}, 7, 6)
 	f("of an alarm", outbox.RowQuery{AlarmID: 4097}, 1)
 	f("of its neighbour", outbox.RowQuery{AlarmID: 4098}, 6)
 	f("by a key that a transition wanted", outbox.RowQuery{Key: outbox.RowOf(w, now).Key}, 1)
