@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -61,21 +62,33 @@ func (s *Store) Keys(ctx context.Context) ([]Key, error) {
 	return keys, s.wrap("read keys", err)
 }
 
-// SaveFed adds alarms to those that access keys have fed.
+// saveFed is for pairs of a key and an alarm. An alarm that was deleted meanwhile
+// is fed by nobody.
+var saveFed = many{"INSERT OR IGNORE INTO key_alarm (access, alarm_id) SELECT column1, column2 FROM (VALUES ", "(?, ?)",
+	") WHERE EXISTS (SELECT 1 FROM alarm WHERE id = column2)"}
+
+// SaveFed adds alarms to those that access keys have fed, in transactions of some
+// thousands, in the order of the store.
 func (s *Store) SaveFed(ctx context.Context, fed map[string][]int64) error {
-	err := write(ctx, s.writer, func(t *tx) error {
-		for access, alarms := range fed {
-			for _, id := range alarms {
-				// An alarm that was deleted meanwhile is fed by nobody.
-				_, err := t.exec("INSERT OR IGNORE INTO key_alarm (access, alarm_id) SELECT ?, id FROM alarm WHERE id = ?", access, id)
-				if err != nil {
-					return err
-				}
-			}
+	type pair struct {
+		access string
+		alarm  int64
+	}
+	var pairs []pair
+	for _, access := range slices.Sorted(maps.Keys(fed)) {
+		for _, id := range fed[access] {
+			pairs = append(pairs, pair{access, id})
 		}
-		return nil
-	})
-	return s.wrap("keep which keys fed which alarms", err)
+	}
+	for piece := range slices.Chunk(pairs, flushStep) {
+		err := write(ctx, s.writer, func(t *tx) error {
+			return t.execAll(saveFed, len(piece), func(a *args, i int) { a.add(piece[i].access, piece[i].alarm) })
+		})
+		if err != nil {
+			return s.wrap("keep which keys fed which alarms", err)
+		}
+	}
+	return nil
 }
 
 // ForgetFed forgets which alarms keys have fed, in transactions of some thousands.

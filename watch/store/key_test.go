@@ -72,3 +72,19 @@ func TestFed(t *testing.T) {
 	}
 	f(map[string][]int64{"AK2": {a}})
 }
+
+// What a whole fleet fed first is written in several transactions.
+func TestFedByManyKeys(t *testing.T) {
+	s := fresh(t)
+	populate(t, s, 2)
+	want := map[string][]int64{}
+	for i := range flushStep/2 + rowsAtOnce/2 {
+		want[fmt.Sprint("AK", i)] = []int64{1, 2}
+	}
+	if err := s.SaveFed(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.LoadFed(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("LoadFed has %d keys, %v, want %d", len(got), err, len(want))
+	}
+}
