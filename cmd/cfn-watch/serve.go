@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -31,11 +30,6 @@ import (
 
 // drain is how long requests under way may take when the server stops.
 const drain = 10 * time.Second
-
-// ballastSize is of memory that is never touched, and so never taken: only the
-// collector counts it, which without it would run each time that a small heap
-// has grown by 4 MiB, many times a second under load.
-const ballastSize = 32 << 20
 
 func newServeCommand(g *global) *cobra.Command {
 	var newStore bool
@@ -105,8 +99,6 @@ func serve(ctx context.Context, g *global, c *config, newStore bool) (err error)
 	if err := s.listen(); err != nil {
 		return err
 	}
-	ballast := make([]byte, ballastSize)
-	defer runtime.KeepAlive(ballast)
 	return s.run(ctx)
 }
 
