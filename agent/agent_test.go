@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/commands"
@@ -104,13 +105,16 @@ func TestWhatTheTimeRanOutOnIsSaid(t *testing.T) {
 	r, _ := newRun(t)
 	r.Fetch.Retry = retry.Policy{First: time.Hour, Tries: 2}
 	for _, section := range []string{`"files": {"/f": {"source": "http://127.0.0.1:1/f"}}`, `"sources": {"/s": "http://127.0.0.1:1/f"}`} {
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("timed out after 8s"))
-		_, err := r.Apply(ctx, configs(t, `{"config": {`+section+`}}`))
-		cancel()
-		const want = "get http://127.0.0.1:1/f: dial tcp 127.0.0.1:1: connect: connection refused; gave up: timed out after 8s"
-		if err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
-			t.Errorf("Apply of %s = %v, want %s", section, err, want)
-		}
+		list := configs(t, `{"config": {`+section+`}}`)
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 8*time.Second, errors.New("timed out after 8s"))
+			defer cancel()
+			_, err := r.Apply(ctx, list)
+			const want = "get http://127.0.0.1:1/f: dial tcp 127.0.0.1:1: connect: connection refused; gave up: timed out after 8s"
+			if err == nil || !strings.HasSuffix(err.Error(), ": "+want) {
+				t.Errorf("Apply of %s = %v, want %s", section, err, want)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/retry"
@@ -23,7 +24,7 @@ func TestWhatFailedAndWhatEndedItAreSaid(t *testing.T) {
 	l.Close()
 	dead := "http://" + l.Addr().String() + "/a"
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) })
-	f := func(url string, p retry.Policy, limit time.Duration, wantErr, wantLog string) {
+	f := func(t *testing.T, url string, p retry.Policy, limit time.Duration, wantErr, wantLog string) {
 		t.Helper()
 		var log strings.Builder
 		s := system(t)
@@ -48,9 +49,11 @@ func TestWhatFailedAndWhatEndedItAreSaid(t *testing.T) {
 	warn := func(what, url, err, limit string) string {
 		return "level=WARN msg=\"127.0.0.1 " + what + ", trying again\" url=\"" + url + "?sig=[cut]\" err=\"" + err + "\"" + limit + "\n"
 	}
-	f(dead, slow, 100*time.Millisecond, refused+"; gave up: timed out after 8s", warn("does not answer", dead, refused, ""))
-	f(dead, quick(3), time.Hour, refused+"; gave up after 3 tries", warn("does not answer", dead, refused, " for=1m0s"))
-	f(srv.URL, retry.Policy{First: time.Millisecond, Tries: 2, Total: time.Hour}, time.Hour, "404 Not Found; gave up after 2 tries",
+	synctest.Test(t, func(t *testing.T) {
+		f(t, dead, slow, 8*time.Second, refused+"; gave up: timed out after 8s", warn("does not answer", dead, refused, " for=8s"))
+	})
+	f(t, dead, quick(3), time.Hour, refused+"; gave up after 3 tries", warn("does not answer", dead, refused, " for=1m0s"))
+	f(t, srv.URL, retry.Policy{First: time.Millisecond, Tries: 2, Total: time.Hour}, time.Hour, "404 Not Found; gave up after 2 tries",
 		warn("answers with an error", srv.URL, "404 Not Found", " for=1m0s"))
-	f(dead, quick(1), time.Hour, refused, "")
+	f(t, dead, quick(1), time.Hour, refused, "")
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/fetch"
@@ -198,12 +199,14 @@ func TestEachVersionOfAGemIsAskedFor(t *testing.T) {
 // Only that the time was over was said, not what it was spent on.
 func TestDownloadThatTimedOutIsNamed(t *testing.T) {
 	s, _ := machine(t, "rpm")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("timed out after 3s"))
-	defer cancel()
-	c := &fetch.Client{Retry: retry.Policy{First: time.Hour, Tries: 2}}
-	_, err := Apply(ctx, s, c, set("rpm", entry("a", "http://127.0.0.1:1/a.rpm")))
-	const want = "get http://127.0.0.1:1/a.rpm: dial tcp 127.0.0.1:1: connect: connection refused; gave up: timed out after 3s"
-	if err == nil || err.Error() != want {
-		t.Errorf("Apply = %v, want %s", err, want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("timed out after 3s"))
+		defer cancel()
+		c := &fetch.Client{Retry: retry.Policy{First: time.Hour, Tries: 2}}
+		_, err := Apply(ctx, s, c, set("rpm", entry("a", "http://127.0.0.1:1/a.rpm")))
+		const want = "get http://127.0.0.1:1/a.rpm: dial tcp 127.0.0.1:1: connect: connection refused; gave up: timed out after 3s"
+		if err == nil || err.Error() != want {
+			t.Errorf("Apply = %v, want %s", err, want)
+		}
+	})
 }
