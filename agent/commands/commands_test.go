@@ -257,8 +257,8 @@ func TestProcessLeftBehindDoesNotHoldTheRunAsInHeatCfntools(t *testing.T) {
 		t.Errorf("process left behind: %v, want it alive", err)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
-	if took > 3*time.Second {
-		t.Errorf("Apply took %s, want at most 3s", took)
+	if took > 20*time.Second {
+		t.Errorf("Apply took %s, of the 1000 s that what is left behind takes", took)
 	}
 }
 
@@ -266,17 +266,17 @@ func TestTimeout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := metadata.Command{
-		Name: "slow", Timeout: 300 * time.Millisecond,
+		Name: "slow", Timeout: 2 * time.Second, // a shell of a busy machine takes a while to begin
 		// The child cleans up after the shell is gone; it is waited for.
 		Command: shell(`sh -c 'trap "sleep 0.3; touch cleaned; exit" TERM; echo started; while :; do sleep 0.1; done' 2>/dev/null & wait`), Dir: dir,
 	}
 	start := time.Now()
 	_, err := Apply(t.Context(), system(), c, Options{Timeout: time.Hour})
-	want := "timed out after 300ms; the last it wrote:\n    started"
+	want := "timed out after 2s; the last it wrote:\n    started"
 	if err == nil || err.Error() != want || !errors.Is(err, sys.ErrTimeout) {
 		t.Errorf("Apply = %v, want %q", err, want)
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > c.Timeout+sys.Grace {
 		t.Errorf("Apply took %s, want the end at SIGTERM", took)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "cleaned")); err != nil {

@@ -94,7 +94,11 @@ func TestReloadTakesOver(t *testing.T) {
 	if err := r.reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want("a rate", r.post(member, putAlarm("c", "https://example.com/"))+r.post(member, putAlarm("d", "https://example.com/")), "Throttling")
+	answers := ""
+	for i := range 10 { // on a busy machine a second may pass between two
+		answers += r.post(member, putAlarm(fmt.Sprint("c", i), "https://example.com/"))
+	}
+	want("a rate", answers, "Throttling")
 	if _, ok := r.engine.View(time.Now(), "p", "web"); ok {
 		t.Error("a rule that is gone is an alarm still")
 	}

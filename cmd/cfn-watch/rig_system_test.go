@@ -131,7 +131,7 @@ func (r *rig) kill() {
 // push sends one heartbeat of a guest; an error is that of the way, or a
 // refusal.
 func (r *rig) push(ctx context.Context, guest int) error {
-	return pushTo(ctx, "http://"+r.listen+"/v1/", r.keys[guest], fmt.Sprintf("g%d", guest), "Heartbeat")
+	return pushTo(ctx, "http://"+r.listen+"/v1/", r.keys[guest], time.Now(), fmt.Sprintf("g%d", guest), "Heartbeat")
 }
 
 // beat pushes for guests as long as they live, each second.

@@ -100,7 +100,7 @@ func (r *running) serve() {
 // post asks the API as the owner of a key does, and returns what comes back.
 func (r *running) post(key awsquery.Credentials, form url.Values) string {
 	r.t.Helper()
-	text, err := askAPI(r.t.Context(), r.selftest.url, key, form)
+	text, err := askAPI(r.t.Context(), r.selftest.url, key, time.Now(), form)
 	if err != nil {
 		return err.Error()
 	}

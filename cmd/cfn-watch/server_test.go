@@ -36,8 +36,8 @@ func site(t *testing.T, server ...string) *running {
 	return r
 }
 
-func (r *running) push(key awsquery.Credentials, alarm, name string) error {
-	return pushTo(r.t.Context(), r.selftest.url, key, alarm, name)
+func (r *running) push(key awsquery.Credentials, at time.Time, alarm, name string) error {
+	return pushTo(r.t.Context(), r.selftest.url, key, at, alarm, name)
 }
 
 // metric waits for a line among the metrics.
@@ -72,6 +72,7 @@ func TestServer(t *testing.T) {
 	if _, err := r.store.Update(t.Context(), outbox.Change{Row: later, New: true}); err != nil {
 		t.Fatal(err)
 	}
+	signed := time.Now()
 	for _, p := range []struct {
 		key         awsquery.Credentials
 		alarm, name string
@@ -82,7 +83,7 @@ func TestServer(t *testing.T) {
 		{webKey, "", "Load", ""}, {webKey, "", "Disk", ""}, {webKey, "", "Net", ""}, {webKey, "", "", "MissingParameter"},
 		{awsquery.Credentials{AccessKey: "WEB", SecretKey: "wrong"}, "", "Load", "SignatureDoesNotMatch"},
 	} {
-		err := r.push(p.key, p.alarm, p.name)
+		err := r.push(p.key, signed, p.alarm, p.name)
 		if p.refused == "" && err != nil || p.refused != "" && (err == nil || !strings.Contains(err.Error(), p.refused)) {
 			t.Errorf("push by %s of %s to %q: %v, want %q", p.key.AccessKey, p.name, p.alarm, err, p.refused)
 		}
@@ -150,7 +151,7 @@ func TestIssuedKeys(t *testing.T) {
 		t.Errorf("the key expires in %v, want an hour", left)
 	}
 	key := awsquery.Credentials{AccessKey: k.Access, SecretKey: awsquery.Secret(k.Secret)}
-	if err := r.push(key, "failure", "Failure"); err != nil {
+	if err := r.push(key, time.Now(), "failure", "Failure"); err != nil {
 		t.Error(err)
 	}
 	found, err := r.issued.find(t.Context(), k.Access)
@@ -166,7 +167,7 @@ func TestIssuedKeys(t *testing.T) {
 	if err := r.client.Call(t.Context(), "revoke-key", admin.Access{Access: k.Access}, &admin.Nothing{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.push(key, "failure", "Failure"); err == nil || !strings.Contains(err.Error(), "InvalidClientTokenId") {
+	if err := r.push(key, time.Now(), "failure", "Failure"); err == nil || !strings.Contains(err.Error(), "InvalidClientTokenId") {
 		t.Errorf("a push with a revoked key: %v", err)
 	}
 }
