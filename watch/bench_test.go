@@ -168,7 +168,7 @@ func BenchmarkJudge(b *testing.B) {
 	heard := noon.Add(-time.Hour)
 	b.ReportAllocs()
 	for b.Loop() {
-		if judge(r, w, heard, Firing, noon).state != Firing {
+		if judgeAt(r, w, heard, Firing, noon).state != Firing {
 			b.Fatal("not firing")
 		}
 	}

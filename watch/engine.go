@@ -165,7 +165,7 @@ func (e *Engine) Start(ctx context.Context, now time.Time) error {
 			damaged = append(damaged, fmt.Errorf("%s/%s: %w", a.Project, a.Name, err))
 		}
 		e.totals.count(en, 1)
-		e.forgetAhead(en, now) // the clock may have been set back since
+		e.forgetAhead(en, e.hearing.since)
 		e.begin(en, now)
 		return nil
 	})

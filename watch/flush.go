@@ -130,8 +130,8 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 	}
 	if en.beats.arrivals != nil {
 		p.width, p.window = time.Second, en.beats.arrivals
-		p.shift = int64(wallOf(now).Sub(time.Unix(0, int64(e.instant(now)))) / time.Second)
 	}
+	p.shift = floorDiv(now.UnixNano()-int64(e.instant(now)), int64(p.width)) // rather older than they are than younger
 	k.Window = p.append(nil)
 	return k
 }
@@ -184,6 +184,15 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		}
 	}
 	return err
+}
+
+// forgetAhead drops the samples that are ahead at a start. If the clock was set
+// back since, they have counted, and are not to count once more when it comes to
+// their time again.
+func (e *Engine) forgetAhead(en *entry, at instant) {
+	if !en.kind.rule.presence && en.window.forgetAfter(uint32(at.bucket(en.kind.rule.width))) {
+		e.keepWindow(en)
+	}
 }
 
 // loadFed restores which key fed which alarms.

@@ -14,7 +14,7 @@ type verdict struct {
 	reason  string          // empty where the state stays
 	data    json.RawMessage // likewise
 	derived bool            // see Transition
-	next    time.Time       // when the answer can change without a sample; zero: never
+	next    instant         // when the answer can change without a sample; never: it cannot
 }
 
 // A point is the datapoint of a period that had samples.
@@ -31,21 +31,21 @@ type points struct {
 	breach  int     // of real
 	missing int     // periods without samples, that are needed for n
 	heard   int     // of missing, those in which a sample would have been heard
-	next    time.Time
+	next    instant
 }
 
 // judge decides the state of an alarm that is not on presence. Its periods end
-// with the bucket that now is in. heard is since when samples would have been
-// heard: an answer that rests on a period before it is none, and the state
-// stays.
+// with the bucket that at is in, which is now by the wall clock. heard is since
+// when samples would have been heard: an answer that rests on a period before it
+// is none, and the state stays.
 //
 // The rows of CloudWatch's tables of missing datapoints ("Configuring how
 // CloudWatch alarms treat missing data") are its tests.
-func judge(r *rule, w *window, heard time.Time, was State, now time.Time) verdict {
-	p := r.points(w, heard, now)
+func judge(r *rule, w *window, heard instant, was State, at instant, now time.Time) verdict {
+	p := r.points(w, heard, at)
 	v := verdict{state: p.state(was), next: p.next}
 	if v.state != was {
-		v.reason, v.data = p.reason(v.state), p.data(now)
+		v.reason, v.data = p.reason(v.state), p.data(at, now)
 	}
 	return v
 }
@@ -90,9 +90,9 @@ func (p *points) state(was State) State {
 }
 
 // points folds a window into datapoints.
-func (r *rule) points(w *window, heard, now time.Time) points {
+func (r *rule) points(w *window, heard, at instant) points {
 	per := int64(r.period / r.width) // buckets in a period
-	p := points{of: r, end: bucketAt(now, r.width) + 1}
+	p := points{of: r, end: at.bucket(r.width) + 1, next: never}
 	next := int64(0)
 	soonest := func(end int64) {
 		if next == 0 || end < next {
@@ -120,13 +120,13 @@ func (r *rule) points(w *window, heard, now time.Time) points {
 	}
 	p.missing = max(0, r.n-len(p.real))
 	whole := int64(-1) // periods that were heard whole
-	if since := p.end*int64(r.width) - heard.UnixNano(); since >= 0 {
+	if since := p.end*int64(r.width) - int64(heard); since >= 0 {
 		whole = min(since/int64(r.period), int64(r.r))
 	} else {
 		whole = 0
 	}
 	if whole < int64(r.r) {
-		soonest(ceilDiv(heard.UnixNano()+(whole+1)*int64(r.period), int64(r.width)))
+		soonest(ceilDiv(int64(heard)+(whole+1)*int64(r.period), int64(r.width)))
 	}
 	p.heard = int(whole)
 	for _, x := range p.real {
@@ -139,7 +139,7 @@ func (r *rule) points(w *window, heard, now time.Time) points {
 	}
 	p.heard = min(p.heard, p.missing)
 	if next != 0 {
-		p.next = time.Unix(0, (next-1)*int64(r.width))
+		p.next = instant((next - 1) * int64(r.width))
 	}
 	return p
 }
@@ -181,7 +181,7 @@ func (p *points) shown() []string {
 }
 
 // data is the points in the form of CloudWatch's StateReasonData.
-func (p *points) data(now time.Time) json.RawMessage {
+func (p *points) data(at instant, now time.Time) json.RawMessage {
 	const stamp = "2006-01-02T15:04:05.000-0700"
 	type evaluated struct {
 		Timestamp string  `json:"timestamp"`
@@ -198,7 +198,7 @@ func (p *points) data(now time.Time) json.RawMessage {
 		Evaluated []evaluated `json:"evaluatedDatapoints"`
 	}{Version: "1.0", Statistic: p.of.statistic, Period: int(p.of.period / time.Second), Threshold: p.of.threshold,
 		Recent: []float64{}, Evaluated: []evaluated{}}
-	end := time.Unix(0, p.end*int64(p.of.width)).UTC()
+	end := now.UTC().Add(time.Duration(p.end*int64(p.of.width) - int64(at)))
 	said.QueryDate = now.UTC().Format(stamp)
 	said.StartDate = end.Add(-time.Duration(p.of.r) * p.of.period).Format(stamp)
 	for _, x := range p.real[:min(len(p.real), mostShown)] {

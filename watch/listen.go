@@ -28,18 +28,18 @@ type hearing struct {
 type span struct{ from, to instant }
 
 // heard says what of a tick's time, by both clocks, tells that the server
-// could not hear until now; empty: it could. step is by how much the wall clock
-// was set; 0: it was not.
-func (h *hearing) heard(now instant, wall time.Time) (cause string, step time.Duration) {
+// could not hear until now; empty: it could. stepped says that the wall clock
+// was set.
+func (h *hearing) heard(now instant, wall time.Time) (cause string, stepped bool) {
 	passed := time.Duration(now - h.tick)
-	step = wall.Sub(h.wall) - passed
+	step := wall.Sub(h.wall) - passed
 	switch {
 	case step > clockStep || step < -clockStep:
-		return fmt.Sprintf("the clock was set by %s", step.Round(time.Millisecond)), step
+		return fmt.Sprintf("the clock was set by %s", step.Round(time.Millisecond)), true
 	case passed-tickEvery > tickLate:
-		return fmt.Sprintf("a tick came %s late", (passed - tickEvery).Round(time.Millisecond)), 0
+		return fmt.Sprintf("a tick came %s late", (passed - tickEvery).Round(time.Millisecond)), false
 	}
-	return "", 0
+	return "", false
 }
 
 // deafen makes the server listen anew.

@@ -17,7 +17,7 @@ import (
 // types.
 
 type fedSample struct {
-	at      time.Time     // of the sample, by the wall clock
+	at      time.Time     // of the sample, by a clock that was right at the start and never set
 	arrived time.Duration // by the clock that nobody sets
 	count   float64
 	sum     float64
@@ -43,8 +43,8 @@ type modelAlarm struct {
 type model struct {
 	alarms    map[string]*modelAlarm
 	listening time.Duration
-	heardFrom time.Time // listening, by the wall clock as it was set then
 	offset    time.Time // wall clock at elapsed 0, as it is set now
+	steady    time.Time // likewise, as it was set when the server started
 	elapsed   time.Duration
 	lastTick  time.Duration
 	lastWall  time.Time
@@ -52,9 +52,12 @@ type model struct {
 	wanted    []string
 }
 
-func (m *model) listen() { m.listening, m.heardFrom = m.elapsed, m.wall() }
+func (m *model) listen() { m.listening = m.elapsed }
 
 func (m *model) wall() time.Time { return m.offset.Add(m.elapsed) }
+
+// now is the time by which samples are told apart.
+func (m *model) now() time.Time { return m.steady.Add(m.elapsed) }
 
 func (a *modelAlarm) width() int64 { return max(1, int64(a.def.Period/time.Second)/30) }
 
@@ -115,7 +118,7 @@ func (a *modelAlarm) silence() time.Duration {
 // period is the number of the period that a sample is in, from 0, the newest.
 func (m *model) period(a *modelAlarm, at time.Time) (number int, ahead bool) {
 	w := a.width()
-	end := (m.wall().Unix()/w + 1) * w
+	end := (m.now().Unix()/w + 1) * w
 	begin := at.Unix() / w * w
 	if begin >= end {
 		return 0, true
@@ -126,9 +129,9 @@ func (m *model) period(a *modelAlarm, at time.Time) (number int, ahead bool) {
 // heardWhole is whether all of a period was listened to.
 func (m *model) heardWhole(a *modelAlarm, number int) bool {
 	w := a.width()
-	end := time.Unix((m.wall().Unix()/w+1)*w, 0)
+	end := time.Unix((m.now().Unix()/w+1)*w, 0)
 	begin := end.Add(-time.Duration(number+1) * a.def.Period)
-	return !begin.Before(m.heardFrom)
+	return !begin.Before(m.steady.Add(m.listening))
 }
 
 func (m *model) points(a *modelAlarm) ([]*float64, string) {
@@ -266,12 +269,6 @@ func (m *model) presenceVerdict(a *modelAlarm) State {
 func (m *model) tick() {
 	if passed := m.elapsed - m.lastTick; m.wall().Sub(m.lastWall)-passed > 2*time.Second || m.wall().Sub(m.lastWall)-passed < -2*time.Second {
 		m.listen()
-		if m.wall().Sub(m.lastWall) < passed {
-			m.forgetAhead()
-		}
-		for _, a := range m.alarms {
-			a.waiting = a.waiting || !a.presence()
-		}
 	} else if passed > 6*time.Second {
 		m.listen()
 	}
@@ -281,17 +278,28 @@ func (m *model) tick() {
 	}
 }
 
-// forgetAhead drops the samples that are ahead of a clock that was set back, or
-// may have been while the server was away: those that count already would count
-// once more.
-func (m *model) forgetAhead() {
+// restart is of a server that then goes by the wall clock as it is. What its
+// windows had is stored by it, in whole buckets that are never younger than they
+// were, and not at all where it is ahead: the clock may have been set back since.
+func (m *model) restart() {
+	by := m.offset.Sub(m.steady)
+	m.steady = m.offset
 	for _, a := range m.alarms {
-		if !a.presence() {
-			a.samples = slices.DeleteFunc(a.samples, func(s fedSample) bool {
-				_, ahead := m.period(a, s.at)
-				return ahead
-			})
+		if a.presence() {
+			continue
 		}
+		w := time.Duration(a.width()) * time.Second
+		whole := by / w
+		if by%w < 0 {
+			whole--
+		}
+		for i, s := range a.samples {
+			a.samples[i].at = time.Unix(s.at.Unix()/a.width()*a.width(), 0).Add(whole * w)
+		}
+		a.samples = slices.DeleteFunc(a.samples, func(s fedSample) bool {
+			_, ahead := m.period(a, s.at)
+			return ahead
+		})
 	}
 }
 
@@ -305,7 +313,7 @@ func (m *model) look(a *modelAlarm) {
 	} else {
 		_, seen := m.points(a)
 		cadence := min(a.width(), 60)
-		cell := m.wall().Unix() / cadence
+		cell := m.now().Unix() / cadence
 		changed := a.fresh && cell != a.cell || seen != a.seen
 		over := a.held != 0 && m.elapsed >= a.held
 		if !a.waiting && !changed && !over {
@@ -380,7 +388,7 @@ func (m *model) feed(a *modelAlarm, s Sample, replayed map[string]bool) {
 	if at.IsZero() {
 		at = m.wall()
 	}
-	f := fedSample{at, m.elapsed, s.Count, s.Sum, s.Min, s.Max}
+	f := fedSample{m.now().Add(at.Sub(m.wall())), m.elapsed, s.Count, s.Sum, s.Min, s.Max}
 	if a.presence() {
 		a.held = 0
 		if !a.fed && a.def.StartAfter == 0 {
@@ -398,18 +406,18 @@ func (m *model) feed(a *modelAlarm, s Sample, replayed map[string]bool) {
 		return
 	}
 	_, _, r := a.count()
-	number, ahead := m.period(a, at)
+	number, ahead := m.period(a, f.at)
 	if !ahead && number >= r || at.Before(m.wall().Add(-14*24*time.Hour)) {
 		return
 	}
 	if ahead {
 		w := a.width()
 		reach := min(max(int64(r)*int64(a.def.Period/time.Second), 300/w*w), 7200/w*w)
-		if at.Unix()/w*w >= (m.wall().Unix()/w+1)*w+reach {
+		if f.at.Unix()/w*w >= (m.now().Unix()/w+1)*w+reach {
 			return
 		}
 	}
-	// What has left the range is gone, even if the clock is set back.
+	// What has left the range is gone, though it might be in that of another definition.
 	a.samples = slices.DeleteFunc(a.samples, func(s fedSample) bool {
 		n, ahead := m.period(a, s.at)
 		return !ahead && n >= r
@@ -461,7 +469,7 @@ func (h *history) note(format string, args ...any) {
 func newHistory(t *testing.T, seed uint64) *history {
 	h := &history{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), store: &flaky{Memory: NewMemory()}}
 	h.b = newBench(t, Options{Store: h.store})
-	h.m = &model{alarms: map[string]*modelAlarm{}, offset: h.b.begun, heardFrom: h.b.begun, lastWall: h.b.begun}
+	h.m = &model{alarms: map[string]*modelAlarm{}, offset: h.b.begun, steady: h.b.begun, lastWall: h.b.begun}
 	for i := range 1 + h.rnd.IntN(3) {
 		h.define(fmt.Sprint("a", i))
 	}
@@ -640,7 +648,7 @@ func (h *history) restart() {
 	m := h.m
 	m.listen()
 	m.lastTick, m.lastWall = m.elapsed, m.wall()
-	m.forgetAhead()
+	m.restart()
 	for _, a := range m.alarms {
 		a.held, a.waiting, a.cell, a.from = 0, true, -1, 0
 		if a.def.StartAfter != 0 && !a.fed {

@@ -189,14 +189,14 @@ func (p *push) feed(en *entry, s *Sample, timely bool) {
 	if !timely {
 		return
 	}
-	t := s.Time
-	if t.IsZero() {
-		t = p.now
+	at := p.at
+	if !s.Time.IsZero() {
+		at = at.plus(s.Time.Sub(wallOf(p.now)))
 	}
-	if en.fold(t, p.now, Stat{s.Count, s.Sum, s.Min, s.Max}) {
+	if en.fold(at, p.at, Stat{s.Count, s.Sum, s.Min, s.Max}) {
 		en.held, en.fresh = 0, true
 		e.keepWindow(en)
-		e.mark(en, p.now)
+		e.mark(en, p.at)
 	}
 }
 
@@ -256,7 +256,7 @@ func (p *push) arrive(en *entry, s *Sample) {
 	e.keepArrival(en)
 	if first || en.pending || en.held != 0 || en.state() != OK {
 		en.held = 0
-		e.mark(en, p.now)
+		e.mark(en, p.at)
 	}
 }
 
@@ -285,15 +285,16 @@ func (p *push) count(en *entry, s *Sample) {
 
 // fold adds a sample to the alarm's window, if it is in the range that is
 // looked at, or will be soon.
-func (en *entry) fold(t, now time.Time, s Stat) bool {
+func (en *entry) fold(t, now instant, s Stat) bool {
 	r := en.kind.rule
-	at, end := bucketAt(t, r.width), bucketAt(now, r.width)+1
+	at, end := t.bucket(r.width), now.bucket(r.width)+1
 	reach := int64(r.r) * int64(r.period/r.width)
 	ahead := min(max(reach, int64(leastAhead/r.width)), int64(newest/r.width))
-	if at < end-reach || at >= end+ahead {
+	oldest := max(0, end-reach)
+	if at < oldest || at >= end+ahead {
 		return false
 	}
-	en.window.forget(uint32(end - reach))
+	en.window.forget(uint32(oldest))
 	en.window.add(uint32(at), s)
 	return true
 }

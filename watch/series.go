@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// minute is the width of the buckets of metrics for people.
+// minute is the width of the buckets of metrics for people, who ask for them by
+// the wall clock and know of nothing else when it is set: unlike the windows of
+// alarms, which decide, metrics stay where they came in.
 const minute = time.Minute
+
+func minuteOf(t time.Time) int64 { return instant(t.UnixNano()).bucket(minute) }
 
 // series are the samples of one metric, for people.
 type series struct {
@@ -36,7 +40,7 @@ func (e *Engine) keepMetric(p *project, s *Sample, now time.Time) bool {
 	if t.IsZero() {
 		t = now
 	}
-	at, end := bucketAt(t, minute), bucketAt(now, minute)+1
+	at, end := minuteOf(t), minuteOf(now)+1
 	reach := int64(e.Retention / minute)
 	if at < end-reach {
 		return true // it would be gone already
@@ -59,7 +63,7 @@ func (e *Engine) keepMetric(p *project, s *Sample, now time.Time) bool {
 
 // expireMetrics forgets the metrics whose last sample is older than Retention.
 func (e *Engine) expireMetrics(now time.Time) {
-	oldest := bucketAt(now, minute) + 1 - int64(e.Retention/minute)
+	oldest := minuteOf(now) + 1 - int64(e.Retention/minute)
 	for _, p := range e.projects {
 		for name, m := range p.series {
 			if m.last < oldest {
@@ -86,7 +90,7 @@ func (e *Engine) ListMetrics(now time.Time, c Caller, q MetricQuery) []Metric {
 	defer e.mu.Unlock()
 	oldest := int64(math.MinInt64)
 	if q.Within > 0 {
-		oldest = bucketAt(now.Add(-q.Within), minute)
+		oldest = minuteOf(now.Add(-q.Within))
 	}
 	var list []Metric
 	for _, p := range e.seen(c, q.Project) {
@@ -165,7 +169,7 @@ func (e *Engine) Statistics(c Caller, q StatisticsQuery) []Datapoint {
 	e.scratch = append(e.scratch, 0)
 	e.scratch = appendDimensions(e.scratch, dimensions)
 	per := max(1, int64(q.Period/minute))
-	first, last := bucketAt(q.From, minute), bucketAt(q.To.Add(-1), minute)
+	first, last := minuteOf(q.From), minuteOf(q.To.Add(-1))
 	var points []Datapoint
 	for _, p := range e.seen(c, q.Project) {
 		m := p.series[string(e.scratch)]

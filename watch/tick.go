@@ -68,7 +68,7 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 // hear finds out whether the server could hear since the last tick.
 func (e *Engine) hear(now time.Time) (late time.Duration) {
 	at, wall := e.instant(now), wallOf(now)
-	cause, step := e.hearing.heard(at, wall)
+	cause, stepped := e.hearing.heard(at, wall)
 	last := e.hearing.tick
 	e.hearing.tick, e.hearing.wall = at, wall
 	late = max(0, time.Duration(at-last)-tickEvery)
@@ -76,32 +76,24 @@ func (e *Engine) hear(now time.Time) (late time.Duration) {
 		return late
 	}
 	e.deafen(last, now, cause)
-	if step != 0 {
-		e.stepped(step, now)
+	if stepped {
+		e.stepped()
 	}
 	return late
 }
 
-// stepped is what a wall clock that was set changes: the periods of alarms are
-// others, and what is stored of arrivals is by the clock as it was.
-func (e *Engine) stepped(step time.Duration, now time.Time) {
+// stepped is what a wall clock that was set changes: what is stored of samples
+// and arrivals is by the clock as it was. It is stored anew, and soon: a server
+// that dies before could not know how old they are.
+func (e *Engine) stepped() {
+	e.flushed = time.Time{}
 	for en := range e.entries.each() {
-		if !en.kind.rule.presence {
-			if step < 0 {
-				e.forgetAhead(en, now)
-			}
-			e.again(en)
-		} else if en.beats.fed {
+		switch {
+		case en.beats.fed:
 			e.keepArrival(en)
+		case en.window != nil && len(en.window.buckets) > 0:
+			e.keepWindow(en)
 		}
-	}
-}
-
-// forgetAhead drops samples that are ahead of a clock that was set back: they have
-// counted, and are not to count once more when it comes to their time again.
-func (e *Engine) forgetAhead(en *entry, now time.Time) {
-	if !en.kind.rule.presence && en.window.forgetAfter(uint32(bucketAt(now, en.kind.rule.width))) {
-		e.keepWindow(en)
 	}
 }
 
@@ -161,13 +153,10 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 func (e *Engine) evaluate(en *entry, now time.Time, at instant) (verdict, instant) {
 	if !en.kind.rule.presence {
 		if en.fresh {
-			en.cell, en.fresh = cellOf(en.kind.rule, now), false
+			en.cell, en.fresh = cellOf(en.kind.rule, at), false
 		}
-		v := judge(en.kind.rule, en.window, e.hearing.at, en.state(), wallOf(now))
-		if v.next.IsZero() {
-			return v, never
-		}
-		return v, at.plus(max(v.next.Sub(wallOf(now)), untilCell(en.kind.rule, now)))
+		v := judge(en.kind.rule, en.window, e.hearing.since, en.state(), at, now)
+		return v, max(v.next, nextCell(en.kind.rule, at))
 	}
 	h := e.listened(en)
 	state, next := judgePresence(en.kind.rule, h, en.state(), at)
@@ -333,19 +322,17 @@ func (e *Engine) repeatAt(en *entry, now time.Time) instant {
 }
 
 // cellOf numbers the times of which an alarm is looked at once at most.
-func cellOf(r *rule, now time.Time) int64 { return bucketAt(now, r.cadence()) }
+func cellOf(r *rule, at instant) int64 { return at.bucket(r.cadence()) }
 
-// untilCell is how long it is to the next of them.
-func untilCell(r *rule, now time.Time) time.Duration {
-	return time.Duration((cellOf(r, now)+1)*int64(r.cadence()) - now.UnixNano())
-}
+// nextCell is when the next of them begins.
+func nextCell(r *rule, at instant) instant { return instant((cellOf(r, at) + 1) * int64(r.cadence())) }
 
 // mark has an alarm that was fed looked at in the next tick; one that was looked
 // at for a sample of this bucket already, when the next begins.
-func (e *Engine) mark(en *entry, now time.Time) {
-	if !en.kind.rule.presence && en.cell == cellOf(en.kind.rule, now) {
-		if at := e.instant(now).plus(untilCell(en.kind.rule, now)); at < en.next {
-			e.looks.set(en, at)
+func (e *Engine) mark(en *entry, at instant) {
+	if !en.kind.rule.presence && en.cell == cellOf(en.kind.rule, at) {
+		if next := nextCell(en.kind.rule, at); next < en.next {
+			e.looks.set(en, next)
 		}
 		return
 	}

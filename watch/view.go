@@ -211,19 +211,19 @@ func (e *Engine) view(en *entry, now time.Time) View {
 func (e *Engine) whole(en *entry, now time.Time) View {
 	v := e.view(en, now)
 	if !en.kind.rule.presence {
-		v.Points = en.kind.rule.periods(en.window, now)
+		v.Points = en.kind.rule.periods(en.window, e.instant(now), now)
 	}
 	return v
 }
 
 // periods are those of the range, newest first.
-func (r *rule) periods(w *window, now time.Time) []Datapoint {
+func (r *rule) periods(w *window, at instant, now time.Time) []Datapoint {
 	per := int64(r.period / r.width)
-	end := bucketAt(now, r.width) + 1
+	end := at.bucket(r.width) + 1
 	all := make([]Datapoint, min(r.r, mostPeriods))
 	for i := range all {
 		from := end - int64(i+1)*per
-		all[i] = Datapoint{Time: time.Unix(0, from*int64(r.width)), Stat: w.between(uint32(from), uint32(from+per))}
+		all[i] = Datapoint{Time: wallOf(now).Add(time.Duration(from*int64(r.width) - int64(at))), Stat: w.between(uint32(from), uint32(from+per))}
 	}
 	return all
 }

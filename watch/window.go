@@ -42,17 +42,20 @@ type window struct {
 	sets    []Stat   // of buckets with more than one sample
 }
 
-// A bucket begins at its number times the width after 1970.
+// A bucket begins at its number times the width after 1970: as an instant, in
+// windows of alarms, so that samples keep their age though the wall clock is set.
 type bucket struct {
 	at    uint32
 	set   int32 // in sets, from 1; 0: one sample
 	value float64
 }
 
-func bucketAt(t time.Time, width time.Duration) int64 {
-	n, w := t.UnixNano(), int64(width)
-	q := n / w
-	if n%w < 0 {
+// bucket is the number of that which an instant is in.
+func (i instant) bucket(width time.Duration) int64 { return floorDiv(int64(i), int64(width)) }
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
 		q--
 	}
 	return q
@@ -102,10 +105,7 @@ func (w *window) forget(before uint32) {
 
 // forgetAfter drops the buckets after one, and says whether there were any.
 func (w *window) forgetAfter(at uint32) bool {
-	i, found := w.find(at)
-	if found {
-		i++
-	}
+	i, _ := w.find(at + 1)
 	if i == len(w.buckets) {
 		return false
 	}

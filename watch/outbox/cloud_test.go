@@ -41,7 +41,6 @@ type cloud struct {
 	random *rand.Rand    // lets commands fail; nil: they do not
 	period time.Duration // between pushes; 0: a minute
 	set    atomic.Int64  // by how much the wall clock was
-	back   atomic.Int64  // all that it was set back by
 
 	mu       sync.Mutex    // of what follows
 	down     *watch.Engine // that takes no pushes any more
@@ -73,7 +72,6 @@ type restart struct {
 	byHand     bool          // its alarm was set so, before it
 	service    bool          // that is why
 	well       time.Duration // for which the service was
-	back       time.Duration // by which the wall clock was set back till then
 	clocked    bool          // the wall clock was set since the one before
 }
 
@@ -179,7 +177,7 @@ func (c *cloud) restart(alarm, key string, effect bool) {
 	defer c.mu.Unlock()
 	name, service := strings.CutSuffix(alarm, serviceSuffix)
 	g := c.guests[slices.IndexFunc(c.guests, func(g *guest) bool { return g.name == name })]
-	r := restart{guest: name, key: key, at: time.Now(), wall: c.now(), heard: g.heard, service: service, byHand: g.byHand, back: time.Duration(c.back.Load())}
+	r := restart{guest: name, key: key, at: time.Now(), wall: c.now(), heard: g.heard, service: service, byHand: g.byHand}
 	if !g.reachable.IsZero() {
 		r.reachable = time.Since(g.reachable)
 	}

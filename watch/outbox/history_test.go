@@ -109,7 +109,6 @@ var things = []thing{
 			step = -step
 		}
 		h.set.Add(int64(step))
-		h.back.Add(int64(max(0, -step)))
 		h.told = append(h.told, "... by "+step.String())
 	}},
 	{"mail is down, or up", 1, func(h *history) { h.mail.down.Store(!h.mail.down.Load()) }},
