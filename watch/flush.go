@@ -166,18 +166,19 @@ func (en *entry) restore(k Kept, now time.Time) error {
 		}
 		return err
 	}
+	silent := k.State == Firing && k.judged()
 	fed := k.Fed
 	if fed.IsZero() {
 		fed = en.kind.rule.fedBefore(k)
 	}
 	if !fed.IsZero() { // no later than now: the clock may have been set back since
 		last := instant(min(fed.UnixNano(), now.UnixNano()))
-		if en.state() == Firing { // for the same reason: it had been silent for so long
+		if silent { // for the same reason: it had been silent for so long
 			last = min(last, instant(now.Add(-en.kind.rule.silence).UnixNano()))
 		}
 		en.beats.fed, en.beats.last = true, last
 	}
-	if en.state() != Firing && en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
+	if !silent && en.beats.arrivals != nil && p.window != nil && p.width == time.Second {
 		second := uint32(now.Unix())
 		for _, b := range p.window.buckets {
 			en.beats.arrivals.add(min(b.at, second), p.window.stat(b))

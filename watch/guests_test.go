@@ -271,6 +271,22 @@ func TestFiredAlarmStaysWhenTheClockWasSetBack(t *testing.T) {
 	}
 }
 
+// Only an alarm that fell silent says that its guest was: one that was set by hand
+// is judged anew, after a restart too.
+func TestStateSetByHandSaysNothingOfSilence(t *testing.T) {
+	b := newBench(t, Options{})
+	b.define(heartbeat("h"))
+	b.beat("h")
+	b.pass(2 * time.Second)
+	if err := b.e.SetState(t.Context(), b.now, member, "h", Firing, "a trial", nil); err != nil {
+		t.Fatal(err)
+	}
+	b.flushAll()
+	b.restart()
+	b.pass(2 * time.Second)
+	b.want("h", OK)
+}
+
 // A guest whose first sample was not flushed when the server was killed is
 // known by the state that the sample made.
 func TestKilledBeforeTheFirstFlush(t *testing.T) {

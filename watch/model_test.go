@@ -52,7 +52,21 @@ type model struct {
 	wanted    []string
 }
 
-func (m *model) listen() { m.listening = m.elapsed }
+// listen is after deafness, for which alone nothing is looked at: it tells less
+// than was known.
+func (m *model) listen() {
+	changed := map[*modelAlarm]bool{}
+	for _, a := range m.alarms {
+		_, seen := m.points(a)
+		changed[a] = seen != a.seen
+	}
+	m.listening = m.elapsed
+	for a, was := range changed {
+		if !was {
+			_, a.seen = m.points(a)
+		}
+	}
+}
 
 func (m *model) wall() time.Time { return m.offset.Add(m.elapsed) }
 

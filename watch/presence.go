@@ -103,13 +103,19 @@ func (r *rule) silentReason(h heartbeats, state State, now time.Time, at instant
 // windows, and who fell silent must not become somebody never heard of. Zero:
 // its state does not tell.
 func (r *rule) fedBefore(k Kept) time.Time {
-	switch judged := k.Number > 0 && k.Reason == "" || bytes.Contains(k.Data, []byte(silenceKey)); {
-	case judged && k.State == OK:
+	switch {
+	case k.judged() && k.State == OK:
 		return k.Since
-	case judged && k.State == Firing && r.start == 0:
+	case k.judged() && k.State == Firing && r.start == 0:
 		return k.Since.Add(-r.silence)
 	}
 	return time.Time{}
+}
+
+// judged says whether the state of a presence alarm comes from its arrivals. One
+// that was set says nothing of them.
+func (k *Kept) judged() bool {
+	return k.Number > 0 && k.Reason == "" || bytes.Contains(k.Data, []byte(silenceKey))
 }
 
 // silenceKey is in the data of what was judged by these rules alone.
