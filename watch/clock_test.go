@@ -82,6 +82,25 @@ func TestSampleKeepsItsAgeThoughTheClockIsSet(t *testing.T) {
 	f("ahead again and again", 3*second, 3*second, 3*second, 3*second, 3*second, 3*second, 3*second, 3*second)
 }
 
+// Nor do samples age by restarts where the clock was not set: both clocks are
+// read, one some nanoseconds after the other.
+func TestSampleDoesNotAgeByRestarts(t *testing.T) {
+	b := newBench(t, Options{})
+	b.define(failures(MissingNotBreaching))
+	b.pass(20 * time.Minute)
+	b.tell(1, time.Time{})
+	for range 80 {
+		b.pass(10 * time.Second)
+		b.setClock(-40)
+		b.e.keepWindow(b.e.alarm(b.e.projects["p"], "a"))
+		b.flushAll()
+		b.restart()
+	}
+	if v, _ := b.e.View(b.now, "p", "a"); v.Points[2].Count != 1 {
+		t.Errorf("periods %v, want the sample in the third", v.Points)
+	}
+}
+
 // A failure that is over does not come up again because the clock is set back.
 func TestWellStaysWellThoughTheClockIsSetBack(t *testing.T) {
 	for _, by := range []time.Duration{-3 * time.Second, -2 * time.Minute, -10 * time.Minute, -time.Hour} {

@@ -131,7 +131,10 @@ func (e *Engine) kept(en *entry, now time.Time) Kept {
 	if en.beats.arrivals != nil {
 		p.width, p.window = time.Second, en.beats.arrivals
 	}
-	p.shift = floorDiv(now.UnixNano()-int64(e.instant(now)), int64(p.width)) // rather older than they are than younger
+	// Rather older than they are than younger, but not for the nanoseconds between
+	// which the clocks are read.
+	parted := time.Duration(now.UnixNano() - int64(e.instant(now))).Round(time.Millisecond)
+	p.shift = floorDiv(int64(parted), int64(p.width))
 	k.Window = p.append(nil)
 	return k
 }

@@ -198,7 +198,7 @@ func (p *points) data(at instant, now time.Time) json.RawMessage {
 		Evaluated []evaluated `json:"evaluatedDatapoints"`
 	}{Version: "1.0", Statistic: p.of.statistic, Period: int(p.of.period / time.Second), Threshold: p.of.threshold,
 		Recent: []float64{}, Evaluated: []evaluated{}}
-	end := now.UTC().Add(time.Duration(p.end*int64(p.of.width) - int64(at)))
+	end := beginOf(p.end, p.of.width, at, now).UTC()
 	said.QueryDate = now.UTC().Format(stamp)
 	said.StartDate = end.Add(-time.Duration(p.of.r) * p.of.period).Format(stamp)
 	for _, x := range p.real[:min(len(p.real), mostShown)] {

@@ -48,6 +48,10 @@ func TestWhatAVerdictSays(t *testing.T) {
 	if string(v.data) != data {
 		t.Errorf("data %s, want %s", v.data, data)
 	}
+	// The clocks of the server are not read in the same nanosecond.
+	if off := judge(minutely(2, 2, MissingMissing), pointsOf(t, "0 - X X", noon), 0, OK, instant(noon.UnixNano())+40, noon); string(off.data) != data {
+		t.Errorf("data %s, want %s", off.data, data)
+	}
 	for _, points := range []int{999, 1_000} {
 		long := judgeAt(minutely(1_000, 1_000, MissingBreaching), pointsOf(t, strings.Repeat("X ", points), noon), time.Time{}, OK, noon)
 		if long.state != Firing || len(long.reason) > 1_023 || len(long.data) > 4_095 || strings.Count(long.reason, "2, ") != 9 {

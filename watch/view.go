@@ -223,7 +223,7 @@ func (r *rule) periods(w *window, at instant, now time.Time) []Datapoint {
 	all := make([]Datapoint, min(r.r, mostPeriods))
 	for i := range all {
 		from := end - int64(i+1)*per
-		all[i] = Datapoint{Time: wallOf(now).Add(time.Duration(from*int64(r.width) - int64(at))), Stat: w.between(uint32(from), uint32(from+per))}
+		all[i] = Datapoint{Time: beginOf(from, r.width, at, now), Stat: w.between(uint32(from), uint32(from+per))}
 	}
 	return all
 }

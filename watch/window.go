@@ -53,6 +53,12 @@ type bucket struct {
 // bucket is the number of that which an instant is in.
 func (i instant) bucket(width time.Duration) int64 { return floorDiv(int64(i), int64(width)) }
 
+// beginOf is when a bucket begins, as people are told of it: by the wall clock that
+// shows now where it is at, which is not read in the same nanosecond.
+func beginOf(bucket int64, width time.Duration, at instant, now time.Time) time.Time {
+	return now.Add(time.Duration(bucket*int64(width) - int64(at))).Round(time.Second)
+}
+
 func floorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b < 0 {
