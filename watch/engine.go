@@ -74,6 +74,9 @@ type Engine struct {
 	flushed   time.Time // when the last flush began
 	arrivals  time.Time // when the last flush of arrivals began
 	forgot    time.Time // when keys were last forgotten
+
+	refusals   map[place]*refusal       // by key
+	newRefused map[string]time.Duration // how long they have lasted, to be flushed
 }
 
 // A turn is a lock that is held while the store writes. Unlike for a mutex,
@@ -115,6 +118,9 @@ func New(o Options) *Engine {
 		misroute: map[misrouteKey]*Misroute{},
 		late:     map[place]struct{}{},
 		newFed:   map[string][]int64{},
+
+		refusals:   map[place]*refusal{},
+		newRefused: map[string]time.Duration{},
 	}
 	e.looks.entries = &e.entries
 	e.limit(o)

@@ -45,14 +45,15 @@ func (e *Engine) Flush(ctx context.Context, now time.Time) error {
 		entries, e.heard, e.arrivals = append(entries, e.heard...), nil, now
 		e.expireMetrics(now)
 		e.expireMisroutes(now)
+		e.noteRefusals(e.instant(now), refusedStep)
 	}
 	if passed := now.Sub(e.forgot); passed >= forgetEvery || passed < 0 {
 		e.forgot = now
 		e.forgetKeys(now)
 	}
-	forgotten := len(e.forgotten)
+	keys := len(e.forgotten) + len(e.newRefused)
 	e.mu.Unlock()
-	if len(entries) == 0 && forgotten == 0 {
+	if len(entries) == 0 && keys == 0 {
 		return nil
 	}
 	return e.flush(ctx, entries, now)
@@ -63,6 +64,7 @@ func (e *Engine) FlushAll(ctx context.Context, now time.Time) error {
 	e.mu.Lock()
 	entries := append(e.changed, e.heard...)
 	e.changed, e.heard = nil, nil
+	e.noteRefusals(e.instant(now), 0)
 	e.mu.Unlock()
 	return e.flush(ctx, entries, now)
 }
@@ -75,6 +77,9 @@ func (e *Engine) flush(ctx context.Context, entries []place, now time.Time) erro
 	err := e.forgetFed(ctx)
 	if err == nil {
 		err = e.saveFed(ctx)
+	}
+	if err == nil {
+		err = e.saveRefused(ctx)
 	}
 	if err != nil {
 		e.unflushed(entries)
@@ -214,7 +219,7 @@ func (e *Engine) loadFed(ctx context.Context, now time.Time) error {
 			}
 		}
 	}
-	return nil
+	return e.loadRefused(ctx, now)
 }
 
 // saveFed stores which key fed which alarms, as far as that is new.

@@ -418,8 +418,8 @@ func TestRefusedPushesKeepNobodyAliveForEver(t *testing.T) {
 	b.pass(24*time.Hour, refuse)
 	b.want("h", Firing)
 	events, _, err := b.e.Events(t.Context(), member, EventQuery{Alarm: "h", Kinds: []EventKind{Deafness}})
-	if err != nil || len(events) != 1 {
-		t.Errorf("%d events, %v; want one that says why it is not heard", len(events), err)
+	if err != nil || len(events) != 2 {
+		t.Errorf("%d events, %v; want one that says why it is not heard, and one when that ends", len(events), err)
 	}
 }
 

@@ -10,13 +10,11 @@ import (
 // A key is an access key, and the alarms that it fed: as a rule one, and many
 // where the guests of a group share it.
 type key struct {
-	access  string
-	place   place
-	one     place
-	many    map[place]struct{} // instead of one; nil: one
-	refused instant            // first refused push since one was taken; 0: none
-	told    instant            // when the history was last told of refused ones
-	heard   instant            // last push, taken or refused, that told of its alarms
+	access string
+	place  place
+	one    place
+	many   map[place]struct{} // instead of one; nil: one
+	heard  instant            // last push, taken or refused, that told of its alarms
 }
 
 // keyNamed is the key of an id, or nil.
@@ -38,6 +36,7 @@ func (e *Engine) keyOf(access string) *key {
 }
 
 func (e *Engine) dropKey(k *key) {
+	e.dropRefusal(k)
 	e.access.remove(k.access, k.place, e.accessOf)
 	e.keys.remove(k.place)
 }

@@ -9,8 +9,6 @@ const (
 	tickEvery   = time.Second
 	tickLate    = 5 * time.Second  // beyond it the server was stopped, or too slow to hear
 	clockStep   = 2 * time.Second  // beyond it the clock was set
-	tellAgain   = 10 * time.Minute // of refused pushes, where others are taken meanwhile
-	signOfLife  = 24 * time.Hour   // for which refused pushes keep a guest from being silent
 	hearsWithin = 30 * time.Minute // of which deaf for
 	hearsNot    = 10 * time.Minute // is too much
 )
@@ -94,52 +92,6 @@ func (e *Engine) Hears(now time.Time) bool {
 		}
 	}
 	return deaf < hearsNot
-}
-
-// SignOfLife says that a push of an access key was refused, or could not be
-// verified: the guests behind it live, but are not heard. The alarms that the
-// key has fed are not judged silent for it, for a day at most.
-func (e *Engine) SignOfLife(now time.Time, access string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	k := e.keyNamed(access)
-	if k == nil {
-		return
-	}
-	at := e.instant(now)
-	if k.refused == 0 {
-		k.refused = at
-		e.tellRefused(k, now)
-	}
-	if at-k.refused > instant(signOfLife) {
-		return
-	}
-	k.heard = at
-	for en := range e.fedWith(k) {
-		if en.kind.rule.presence {
-			en.beats.from = max(en.beats.from, at)
-			if en.overdue {
-				e.setOverdue(en, false)
-				e.again(en)
-			}
-		}
-	}
-}
-
-// tellRefused tells the history of a key whose pushes are refused from now on;
-// of one whose pushes are taken and refused by turns, now and then.
-func (e *Engine) tellRefused(k *key, now time.Time) {
-	at := e.instant(now)
-	if k.told != 0 && at-k.told < instant(tellAgain) {
-		return
-	}
-	k.told = at
-	for en := range e.fedWith(k) {
-		if en.kind.rule.presence {
-			e.tell(now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
-				Summary: "not heard: pushes of key " + k.access + " are refused or cannot be verified"})
-		}
-	}
 }
 
 // listened is what a presence alarm was fed, with absence counting from when

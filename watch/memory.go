@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // A Memory is a Store that lasts as long as the process: for tests of rules,
@@ -16,13 +17,14 @@ type Memory struct {
 	alarms map[int64]Alarm
 	kept   map[int64]Kept
 	fed    map[string][]int64
+	refuse map[string]time.Duration
 	wanted []Wanted
 	events []Event
 }
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{alarms: map[int64]Alarm{}, kept: map[int64]Kept{}, fed: map[string][]int64{}}
+	return &Memory{alarms: map[int64]Alarm{}, kept: map[int64]Kept{}, fed: map[string][]int64{}, refuse: map[string]time.Duration{}}
 }
 
 // PutAlarm stores a definition.
@@ -98,6 +100,7 @@ func (m *Memory) ForgetFed(_ context.Context, access []string) error {
 	defer m.mu.Unlock()
 	for _, a := range access {
 		delete(m.fed, a)
+		delete(m.refuse, a)
 	}
 	return nil
 }
@@ -107,6 +110,25 @@ func (m *Memory) LoadFed(context.Context) (map[string][]int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.fed), nil
+}
+
+// SaveRefused keeps how long keys have been refused.
+func (m *Memory) SaveRefused(_ context.Context, refused map[string]time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for access, lasted := range refused {
+		if m.refuse[access] = lasted; lasted == 0 {
+			delete(m.refuse, access)
+		}
+	}
+	return nil
+}
+
+// LoadRefused returns how long each key has been refused.
+func (m *Memory) LoadRefused(context.Context) (map[string]time.Duration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.refuse), nil
 }
 
 // Load calls f for each alarm.

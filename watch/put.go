@@ -212,7 +212,8 @@ func (p *push) remember(en *entry) {
 	if p.key == nil {
 		p.key = p.e.keyOf(access)
 	}
-	p.key.refused, p.key.heard = 0, p.at
+	p.key.heard = p.at
+	p.e.taken(p.key)
 	if en.key != p.key.place && pair(p.key, en) {
 		p.e.newFed[access] = append(p.e.newFed[access], en.id)
 	}

@@ -30,6 +30,11 @@ type Store interface {
 	SaveFed(ctx context.Context, fed map[string][]int64) error
 	ForgetFed(ctx context.Context, access []string) error
 	LoadFed(context.Context) (map[string][]int64, error)
+	// SaveRefused keeps for how long pushes of access keys have been refused,
+	// 0 for no longer, and LoadRefused returns what it kept. ForgetFed forgets
+	// that too.
+	SaveRefused(ctx context.Context, refused map[string]time.Duration) error
+	LoadRefused(context.Context) (map[string]time.Duration, error)
 	// Events returns a page of the history and, unless it is the last, what
 	// the query of the next page gives as Next.
 	Events(context.Context, EventQuery) (events []Event, next string, err error)

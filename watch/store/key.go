@@ -91,13 +91,49 @@ func (s *Store) SaveFed(ctx context.Context, fed map[string][]int64) error {
 	return nil
 }
 
-// ForgetFed forgets which alarms keys have fed, in transactions of some thousands.
+// SaveRefused keeps for how long pushes of access keys have been refused, 0 for
+// no longer, in transactions of some thousands.
+func (s *Store) SaveRefused(ctx context.Context, refused map[string]time.Duration) error {
+	for piece := range slices.Chunk(slices.Collect(maps.Keys(refused)), flushStep) {
+		err := write(ctx, s.writer, func(t *tx) error {
+			for _, access := range piece {
+				query, args := "INSERT OR REPLACE INTO refused_key (access, lasted) VALUES (?, ?)", []any{access, int64(refused[access])}
+				if refused[access] == 0 {
+					query, args = "DELETE FROM refused_key WHERE access = ?", args[:1]
+				}
+				if _, err := t.exec(query, args...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return s.wrap("keep which keys are refused", err)
+		}
+	}
+	return nil
+}
+
+// LoadRefused returns for how long pushes of access keys have been refused.
+func (s *Store) LoadRefused(ctx context.Context) (map[string]time.Duration, error) {
+	refused := map[string]time.Duration{}
+	err := each(ctx, s.readers, func(r *row) error {
+		access := r.text()
+		refused[access] = r.duration()
+		return nil
+	}, "SELECT access, lasted FROM refused_key")
+	return refused, s.wrap("read which keys are refused", err)
+}
+
+// ForgetFed forgets which alarms keys have fed, and that they were refused, in transactions of some thousands.
 func (s *Store) ForgetFed(ctx context.Context, access []string) error {
 	for piece := range slices.Chunk(access, flushStep) {
 		err := write(ctx, s.writer, func(t *tx) error {
 			for _, a := range piece {
-				if _, err := t.exec("DELETE FROM key_alarm WHERE access = ?", a); err != nil {
-					return err
+				for _, q := range []string{"DELETE FROM key_alarm WHERE access = ?", "DELETE FROM refused_key WHERE access = ?"} {
+					if _, err := t.exec(q, a); err != nil {
+						return err
+					}
 				}
 			}
 			return nil

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
 )
@@ -87,4 +88,29 @@ func TestFedByManyKeys(t *testing.T) {
 	if got, err := s.LoadFed(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("LoadFed has %d keys, %v, want %d", len(got), err, len(want))
 	}
+}
+
+func TestRefused(t *testing.T) {
+	s := fresh(t)
+	f := func(why string, want map[string]time.Duration) {
+		t.Helper()
+		if got, err := s.LoadRefused(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: LoadRefused = %v, %v, want %v", why, got, err, want)
+		}
+	}
+	save := func(refused map[string]time.Duration) {
+		t.Helper()
+		if err := s.SaveRefused(t.Context(), refused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f("none", map[string]time.Duration{})
+	save(map[string]time.Duration{"A": time.Hour, "B": time.Minute, "C": 1, "none": 0})
+	f("new ones", map[string]time.Duration{"A": time.Hour, "B": time.Minute, "C": 1})
+	save(map[string]time.Duration{"A": 2 * time.Hour, "B": 0})
+	f("longer, and no longer", map[string]time.Duration{"A": 2 * time.Hour, "C": 1})
+	if err := s.ForgetFed(t.Context(), []string{"C"}); err != nil {
+		t.Fatal(err)
+	}
+	f("forgotten with what they fed", map[string]time.Duration{"A": 2 * time.Hour})
 }

@@ -145,6 +145,12 @@ CREATE TABLE key_alarm (
 ) WITHOUT ROWID;
 CREATE INDEX key_of_alarm ON key_alarm (alarm_id);
 
+-- For how long pushes of a key have been refused, since one was taken last.
+CREATE TABLE refused_key (
+  access TEXT    PRIMARY KEY,
+  lasted INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- When a write was last tried, so that it is known at once when none is possible.
 CREATE TABLE probe (
   id INTEGER PRIMARY KEY CHECK (id = 1),
