@@ -60,6 +60,7 @@ type guest struct {
 	well          time.Time // since when its service is, as the server has heard; zero: it is not
 	next          time.Time
 	heard         time.Time // when its last push arrived
+	lull          time.Time // when it was last heard after more than the time between pushes
 	reachable     time.Time // since when it is up and not cut off; zero: it is not
 }
 
@@ -72,6 +73,7 @@ type restart struct {
 	byHand     bool          // its alarm was set so, before it
 	service    bool          // that is why
 	well       time.Duration // for which the service was
+	silent     bool          // its guest pushed no more, or again within the last tick
 	clocked    bool          // the wall clock was set since the one before
 }
 
@@ -184,6 +186,7 @@ func (c *cloud) restart(alarm, key string, effect bool) {
 	if !g.well.IsZero() {
 		r.well = time.Since(g.well)
 	}
+	r.silent = time.Since(g.heard) > c.every() || time.Since(g.lull) <= 2*time.Second
 	if n := len(c.restarts); n > 0 {
 		last := c.restarts[n-1]
 		r.clocked = r.wall.Sub(last.wall) != r.at.Sub(last.at)
@@ -266,6 +269,9 @@ func (c *cloud) push(now time.Time) {
 			continue
 		}
 		if !g.cut && c.down != c.engine {
+			if now.Sub(g.heard) > c.every() {
+				g.lull = now
+			}
 			g.heard = now
 			c.engine.Put(c.now(), watch.Caller{Project: g.project, Role: watch.Guest, Access: g.project, Stack: c.stack},
 				[]watch.Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: g.name, Count: 1, Sum: 1, Min: 1, Max: 1}})

@@ -28,7 +28,7 @@ func (h *history) checkRestarts() {
 		// One period in which it failed, the one in which it is well, and a tick; of a
 		// guest that pushes no more, the three periods for which its samples count.
 		most := 2*pushes + 2*time.Second
-		if r.at.Sub(r.heard) > pushes {
+		if r.silent {
 			most += pushes
 		}
 		if r.service && r.well > most {
