@@ -60,6 +60,12 @@ func showStatus(w io.Writer, s admin.Status) {
 	if len(s.NeverFed) > 0 {
 		fmt.Fprintf(w, "never fed\t%s\n", strings.Join(s.NeverFed, ", "))
 	}
+	for _, r := range s.Refused {
+		fmt.Fprintf(w, "refused\t%s\n", refused(r))
+	}
+	if more := s.Refusals - len(s.Refused); more > 0 {
+		fmt.Fprintf(w, "refused\tpushes of %d more access keys\n", more)
+	}
 	for _, m := range s.Misrouted {
 		fmt.Fprintf(w, "misrouted\t%s\n", misrouted(m))
 	}
@@ -82,6 +88,15 @@ func reasonAndEnd(p outbox.Suspension) string {
 		text += ", until " + clock(p.Until)
 	}
 	return text
+}
+
+// refused says what it means that pushes of a key are refused.
+func refused(r watch.Refused) string {
+	means := "such alarms are not judged silent before " + clock(r.Until)
+	if r.Over {
+		means = "such alarms are judged silent since " + clock(r.Until)
+	}
+	return fmt.Sprintf("access key %s (%s): its pushes are refused or cannot be verified since %s; %s", r.Access, strings.Join(r.Alarms, ", "), clock(r.Since), means)
 }
 
 // misrouted says what an operator can do about guests that push to an alarm

@@ -49,3 +49,19 @@ next	nothing
 		t.Errorf("tables:\n%s\nwant\n%s", b.String(), want)
 	}
 }
+
+// Who is not restarted for silence since its pushes are refused is told, and
+// until when.
+func TestStatusTellsOfRefusedKeys(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	r := watch.Refused{Access: "A", Since: at, Until: at.Add(24 * time.Hour), Alarms: []string{"p/a", "p/b"}}
+	old := r
+	old.Over = true
+	var b strings.Builder
+	showStatus(&b, admin.Status{Refused: []watch.Refused{old, r}, Refusals: 22})
+	const begins = "refused\taccess key A (p/a, p/b): its pushes are refused or cannot be verified since 2026-03-01 12:00:00Z; such alarms are "
+	want := begins + "judged silent since 2026-03-02 12:00:00Z\n" + begins + "not judged silent before 2026-03-02 12:00:00Z\nrefused\tpushes of 20 more access keys\n"
+	if !strings.HasSuffix(b.String(), want) {
+		t.Errorf("status:\n%s\nwant at its end\n%s", b.String(), want)
+	}
+}

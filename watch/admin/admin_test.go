@@ -1,13 +1,16 @@
 package admin
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -69,6 +72,18 @@ func (d *desk) alarm(project, name string) {
 	_, err := d.Engine.Define(d.t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: project}, watch.Alarm{
 		Project: project, Name: name, Namespace: "n", Metric: "m", Statistic: watch.Sum, Comparison: watch.Greater, Period: time.Minute, Periods: 1,
 		ActionsEnabled: true, OnAlarm: []string{"cfnwatch:exec:x"}, Target: "machine", Origin: watch.FromRules,
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// beat defines one on heartbeats.
+func (d *desk) beat(project, name string) {
+	d.t.Helper()
+	_, err := d.Engine.Define(d.t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: project}, watch.Alarm{
+		Project: project, Name: name, Namespace: "n", Metric: "m", Statistic: watch.SampleCount, Comparison: watch.Less, Threshold: 1,
+		Missing: watch.MissingBreaching, Period: time.Minute, Periods: 1, Origin: watch.FromRules,
 	})
 	if err != nil {
 		d.t.Fatal(err)
@@ -247,13 +262,7 @@ func TestStatusAndActions(t *testing.T) {
 	if _, problem := ask[outbox.Suspension](d, "suspend", SuspendRequest{Scope: outbox.OfAlarm, Name: "waits", For: time.Hour}); problem != "" {
 		t.Error(problem)
 	}
-	beat := watch.Alarm{
-		Project: "p", Name: "unheard", Namespace: "n", Metric: "m", Statistic: watch.SampleCount, Comparison: watch.Less, Threshold: 1,
-		Missing: watch.MissingBreaching, Period: time.Minute, Periods: 1, Origin: watch.FromRules,
-	}
-	if _, err := d.Engine.Define(t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: "p"}, beat); err != nil {
-		t.Fatal(err)
-	}
+	d.beat("p", "unheard")
 	waits := outbox.Row{Key: "waits", Status: outbox.Wanted, Born: time.Now(), Next: time.Now().Add(time.Hour)}
 	if _, err := d.Store.Update(t.Context(), outbox.Change{Row: waits, New: true}); err != nil {
 		t.Fatal(err)
@@ -272,6 +281,25 @@ func TestStatusAndActions(t *testing.T) {
 	if problem != "" || e.Target != "machine" || len(e.Actions) != 1 {
 		t.Errorf("explain of a target = %+v, %q", e, problem)
 	}
+}
+
+// Access keys whose pushes are refused are told of, and how many more there are.
+func TestStatusOfRefusedKeys(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		d := deskIn(t, dir)
+		d.beat("p", "a")
+		for i := range mostNamed + 2 {
+			key := watch.Caller{Project: "p", Role: watch.Member, Access: fmt.Sprintf("K%02d", i)}
+			d.Engine.Put(time.Now(), key, []watch.Sample{{Namespace: "n", Metric: "m", Alarm: "a", Count: 1}})
+			time.Sleep(time.Second)
+			d.Engine.SignOfLife(time.Now(), key.Access)
+		}
+		st, err := d.status(t.Context(), "me", Nothing{})
+		if err != nil || st.Refusals != mostNamed+2 || len(st.Refused) != mostNamed || st.Refused[0].Access != "K00" || !slices.Equal(st.Refused[0].Alarms, []string{"p/a"}) {
+			t.Errorf("%d are refused, %+v, %v, want %d, the first K00", st.Refusals, st.Refused, err, mostNamed+2)
+		}
+	})
 }
 
 // A suspension of what is not there is taken, and said to hold nothing yet.

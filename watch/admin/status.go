@@ -26,6 +26,8 @@ type Status struct {
 	Suspended []outbox.Suspension `json:"suspended,omitempty"`
 	NeverFed  []string            `json:"never_fed,omitempty"` // some of the alarms on heartbeats that nothing ever fed
 	Misrouted []watch.Misroute    `json:"misrouted,omitempty"`
+	Refused   []watch.Refused     `json:"refused,omitempty"`  // access keys whose pushes are refused, those that are for longest
+	Refusals  int                 `json:"refusals"`           // how many there are
 	Keystone  *auth.Status        `json:"keystone,omitempty"` // nil: none is configured
 }
 
@@ -57,6 +59,9 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 		}
 	}
 	st.Storms = s.Outbox.Storms()
+	st.Refused = s.Engine.Refused(now)
+	st.Refusals = len(st.Refused)
+	st.Refused = st.Refused[:min(mostNamed, st.Refusals)]
 	var err, rowsErr error
 	st.Suspended, err = s.Store.Suspensions(ctx, now)
 	rowsErr = s.countRows(ctx, &st)

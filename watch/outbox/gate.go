@@ -52,6 +52,7 @@ type Engine interface {
 	Census(domain string, now time.Time) watch.Census
 	Listening() time.Time
 	Hears(now time.Time) bool
+	Refused(now time.Time) []watch.Refused
 	LeaveOut(id int64, out bool)
 }
 

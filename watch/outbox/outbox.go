@@ -77,6 +77,7 @@ type Outbox struct {
 	breakers breakers
 	storms   storms
 	deaf     bool // and the operator was told
+	refused  refusals
 
 	begin sync.Mutex // held from the last look at budgets until acting is written
 
@@ -210,7 +211,7 @@ func (o *Outbox) stop(ctx context.Context, cut context.CancelCauseFunc) error {
 // pass looks once at what is due: what gates hold is written down in one
 // transaction, what may go is claimed and begun. It says whether more is due.
 func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, err error) {
-	if err := errors.Join(o.countOut(ctx, now), o.watchStorms(ctx, now), o.watchHearing(ctx, now)); err != nil {
+	if err := errors.Join(o.countOut(ctx, now), o.watchStorms(ctx, now), o.watchHearing(ctx, now), o.watchRefused(ctx, now)); err != nil {
 		return false, err
 	}
 	look, err := o.lookout(ctx, now)
