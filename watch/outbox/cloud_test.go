@@ -74,6 +74,7 @@ type restart struct {
 	service    bool          // that is why
 	well       time.Duration // for which the service was
 	silent     bool          // its guest pushed no more, or again within the last tick
+	waited     time.Duration // for what was written since: no state is seen before it is
 	clocked    bool          // the wall clock was set since the one before
 }
 
@@ -184,7 +185,7 @@ func (c *cloud) restart(alarm, key string, effect bool) {
 		r.reachable = time.Since(g.reachable)
 	}
 	if !g.well.IsZero() {
-		r.well = time.Since(g.well)
+		r.well, r.waited = time.Since(g.well), c.disk.waited(g.well)
 	}
 	r.silent = time.Since(g.heard) > c.every() || time.Since(g.lull) <= 2*time.Second
 	if n := len(c.restarts); n > 0 {

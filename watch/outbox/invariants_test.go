@@ -31,7 +31,7 @@ func (h *history) checkRestarts() {
 		if r.silent {
 			most += pushes
 		}
-		if r.service && r.well > most {
+		if r.service && r.well > most+r.waited {
 			h.t.Errorf("%s restarted at %s for its service, which was well for %s", r.guest, r.at, r.well)
 		}
 		if before, ok := last[r.guest]; ok && !r.service && !r.heard.After(before) && !r.byHand {

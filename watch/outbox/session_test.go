@@ -29,13 +29,39 @@ type disk struct {
 	slow  atomic.Int64 // what it takes to write a tick or windows
 	doom  atomic.Int64 // the process dies at the write when this comes to zero
 	after atomic.Bool  // that one happens all the same
+
+	mu    sync.Mutex
+	waits []span // of slow writes
+}
+
+type span struct{ begin, end time.Time }
+
+// waited is how long slow writes took that did not end before a time.
+func (d *disk) waited(since time.Time) (all time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range d.waits {
+		if w.end.After(since) {
+			all += w.end.Sub(w.begin)
+		}
+	}
+	return all
 }
 
 var errNotWritten = errors.New("not written")
 
 // wait is for what is written without a lock: in a bubble time stands still for
 // who waits for a lock.
-func (s session) wait() { time.Sleep(time.Duration(s.slow.Load())) }
+func (s session) wait() {
+	takes := time.Duration(s.slow.Load())
+	if takes == 0 {
+		return
+	}
+	s.disk.mu.Lock()
+	s.waits = append(s.waits, span{time.Now(), time.Now().Add(takes)})
+	s.disk.mu.Unlock()
+	time.Sleep(takes)
+}
 
 // err is why a write cannot be.
 func (s session) err() error {
