@@ -48,18 +48,17 @@ func alarmValues(a *watch.Alarm) []any {
 }
 
 // readAlarm reads an alarm whose words that many alarms have are shared.
-func readAlarm(r *row, w words) (a watch.Alarm) {
+func readAlarm(r *row, w *words) (a watch.Alarm) {
 	a.ID, a.Revision, a.Project, a.Name = r.number(), int(r.number()), w.share(r), r.text()
 	a.Namespace, a.Metric = w.share(r), w.share(r)
-	r.json(&a.Dimensions)
+	a.Dimensions = decode[[]watch.Dimension](r)
 	a.Statistic, a.Period, a.Periods = watch.Statistic(w.share(r)), r.duration(), int(r.number())
 	a.Threshold, a.Comparison, a.Missing = r.real(), watch.Comparison(w.share(r)), watch.Missing(w.share(r))
 	a.ActionsEnabled = r.yes()
-	r.json(&a.OnAlarm)
+	a.OnAlarm = w.list(r)
 	a.Stack, a.Match, a.Origin, a.File = w.share(r), watch.Match(w.share(r)), watch.Origin(w.share(r)), r.text()
 	a.Created, a.Updated = r.time(), r.time()
-	var rare more
-	r.json(&rare)
+	rare := decode[more](r)
 	a.Description, a.Unit, a.Datapoints, a.OnOK, a.OnNoData = rare.Description, rare.Unit, rare.Datapoints, rare.OnOK, rare.OnNoData
 	a.StackID, a.Legacy, a.Tolerance, a.Range, a.StartAfter = rare.StackID, rare.Legacy, rare.Tolerance, rare.Range, rare.StartAfter
 	a.Ladder, a.Target, a.Repeat, a.Tags = rare.Ladder, rare.Target, rare.Repeat, rare.Tags
@@ -67,17 +66,40 @@ func readAlarm(r *row, w words) (a watch.Alarm) {
 }
 
 // words are texts that many alarms have: a million alarms share a few
-// namespaces, and memory holds each once.
-type words map[string]string
+// namespaces, and memory holds each once. Most have those of the alarm before.
+type words struct {
+	known  map[string]string
+	before []string // by column
 
-func (w words) share(r *row) string {
-	text := r.text()
-	known, ok := w[text]
-	if !ok {
-		w[text] = text
-		return text
+	text    string // of actions
+	actions []string
+}
+
+func (w *words) share(r *row) string {
+	column, text := r.next, r.text()
+	for column >= len(w.before) {
+		w.before = append(w.before, "")
 	}
+	if w.before[column] == text {
+		return w.before[column]
+	}
+	known, ok := w.known[text]
+	if !ok {
+		known = text
+		w.known[text] = text
+	}
+	w.before[column] = known
 	return known
+}
+
+// list takes a column of actions, which is not to be changed.
+func (w *words) list(r *row) []string {
+	if text, _ := r.values[r.next].(string); text != w.text {
+		w.text, w.actions = text, decode[[]string](r)
+	} else {
+		r.next++
+	}
+	return w.actions
 }
 
 // PutAlarm defines an alarm, with the events that tell of it, durably. One

@@ -62,7 +62,7 @@ type load struct {
 func (l *load) part(ctx context.Context, from, to int64) {
 	windows := walkWindows(ctx, l.windows, from, to)
 	defer windows.close()
-	words := words{}
+	words := &words{known: map[string]string{}}
 	var failed error
 	err := each(ctx, l.s.readers, func(r *row) error {
 		a := readAlarm(r, words)

@@ -102,8 +102,7 @@ func readRow(r *row) (o outbox.Row) {
 	}
 	o.Claim, o.Lease, o.Began = r.text(), r.time(), r.time()
 	o.Gate, o.Why, o.Since, o.Forgiven = r.text(), r.text(), r.time(), r.yes()
-	var n notes
-	r.json(&n)
+	n := decode[notes](r)
 	o.Told, o.Tries, o.Baseline, o.Trial, o.Notice, o.Steps = n.Told, n.Tries, n.Baseline, n.Trial, n.Notice, n.Steps
 	return o
 }

@@ -264,15 +264,19 @@ func (r *row) raw() json.RawMessage {
 	return nil
 }
 
-// json takes a column of JSON into a list or a map.
-func (r *row) json(into any) {
+// decode takes a column of JSON as a list or what few have. Of most it is empty,
+// and costs nothing.
+func decode[T any](r *row) T {
 	text := r.text()
 	if text == "" {
-		return
+		var none T
+		return none
 	}
-	if err := json.Unmarshal([]byte(text), into); err != nil && r.err == nil {
+	v := new(T)
+	if err := json.Unmarshal([]byte(text), v); err != nil && r.err == nil {
 		r.err = err
 	}
+	return *v
 }
 
 // A querier is a database or a transaction.
