@@ -21,6 +21,7 @@ const (
 	getsPerSecond = 5               // single calls, for keys that no listing knew
 	getsWaitFor   = 5 * time.Second // longer than that, the next listing is sooner
 	rereadAfter   = 30 * time.Second
+	rereadPause   = 5 * time.Second // after one that failed
 	knownWaits    = 2 * time.Second // at most, where its user is to be looked at again
 )
 
@@ -41,6 +42,7 @@ type directory struct {
 	flights singleflight.Group
 	singles *rate.Limiter
 	absent  *recall
+	unread  *recall       // keys that could not be read again a moment ago
 	wanted  chan struct{} // a listing is, sooner
 	ready   chan struct{} // closed when the first listing has ended, well or not
 
@@ -70,6 +72,7 @@ func newDirectory(s *session, o KeystoneOptions, load *Load) *directory {
 		singles: rate.NewLimiter(getsPerSecond, getsPerSecond),
 		wanted:  make(chan struct{}, 1), ready: make(chan struct{}),
 		entries: map[string]*entry{}, absent: newAbsence(),
+		unread: &recall{last: rereadPause, limit: absentLimit},
 	}
 }
 
@@ -86,7 +89,7 @@ func (d *directory) caller(ctx context.Context, s *awsquery.Signature) (watch.Ca
 		if time.Since(e.read) < rereadAfter {
 			return watch.Caller{}, mismatch()
 		}
-		if e, err = d.read(ctx, s.Access, e.read); err != nil {
+		if e, err = d.readAgain(ctx, s.Access, e.read); err != nil {
 			return watch.Caller{}, err
 		}
 	}
@@ -145,12 +148,28 @@ func (d *directory) read(ctx context.Context, access string, than time.Time) (*e
 		}
 		e, ok := answer.Credential.entry(began)
 		if !ok || e.key.Access != access {
+			d.forget(access)
 			return nil, notKnown()
 		}
 		e.inherit(d.find(access))
 		d.put(e)
 		return e, nil
 	})
+}
+
+var errUnread = errors.New("the access key could not be read again a moment ago")
+
+// readAgain is read for a signature that does not match. Anybody can make such
+// signatures: what failed is not tried for each of them.
+func (d *directory) readAgain(ctx context.Context, access string, than time.Time) (*entry, error) {
+	if d.unread.has(access) {
+		return nil, errUnread
+	}
+	e, err := d.read(ctx, access, than)
+	if _, refused := errors.AsType[*Error](err); err != nil && !refused {
+		d.unread.add(access)
+	}
+	return e, err
 }
 
 func (d *directory) forget(access string) {

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -370,6 +371,55 @@ func TestMismatchReadsAgain(t *testing.T) {
 		x.set(func(k *keystone) { k.away = true })
 		x.wants("a wrong secret that cannot be read again", guestKey, "wrong", nobody, ServiceUnavailable)
 		x.atOnce("the right one", guestKey, "new", guest, "")
+	})
+}
+
+// Wrong signatures with a key that is known, as many as anybody likes, make
+// Keystone read that key now and then, also where that fails, and keep no other
+// key from being read again.
+func TestWrongSignaturesAreReadAgainNowAndThen(t *testing.T) {
+	try(t, true, func(x trial) {
+		x.wants("to be known", memberKey, memberSecret, member, "")
+		time.Sleep(time.Minute)
+		x.replace("credential-guest", "{", "<") // which cannot be read
+		x.replace("credential-member", memberSecret, "new")
+		x.set(func(k *keystone) { k.delay = time.Second })
+		ctx, stop := context.WithCancel(x.Context())
+		var flood sync.WaitGroup
+		flood.Go(func() {
+			for ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+				flood.Go(func() { x.push(guestKey, "wrong") })
+			}
+		})
+		time.Sleep(10 * time.Second)
+		began := time.Now()
+		x.wants("a secret that was changed", memberKey, "new", member, "")
+		if waited := time.Since(began); waited > time.Second {
+			x.Errorf("it waited %v, want a second, which is Keystone's", waited)
+		}
+		time.Sleep(time.Minute)
+		stop()
+		flood.Wait()
+		if got := x.count("credential-guest"); got < 2 || got > 14 {
+			x.Errorf("the key of wrong signatures was read %d times in 70 s, want now and then", got)
+		}
+	})
+}
+
+// A key whose credential is found to be none of EC2 any more is not known, and
+// is not read again for each who says that it is theirs.
+func TestCredentialOfAnotherKind(t *testing.T) {
+	try(t, true, func(x trial) {
+		time.Sleep(time.Minute)
+		x.replace("credential-guest", `"type": "ec2"`, `"type": "cert"`)
+		for range 20 {
+			x.wants("a wrong secret", guestKey, "wrong", nobody, InvalidClientTokenID)
+			time.Sleep(time.Second)
+		}
+		if got := x.count("credential-guest"); got != 1 {
+			x.Errorf("it was read %d times, want once", got)
+		}
 	})
 }
 

@@ -27,14 +27,14 @@ const queuedFor = 32
 //
 // Anybody can make up access keys. Those that Keystone has not confirmed wait
 // in a queue of their own, and are asked about at most half at a time: they
-// cannot keep out who is known.
+// cannot keep out who is known. Nor can wrong signatures with a key that is
+// known keep out other keys: those take turns.
 type asker struct {
 	session     *session
 	stackDomain string
-	slots       chan struct{}
-	strange     chan struct{} // those of the slots that keys not confirmed may have
-	waiting     atomic.Int64  // for one of the slots, or having it
-	strangers   atomic.Int64  // the same, for those that are strange
+	turns       turns         // to be asked about
+	strange     chan struct{} // those of the turns that keys not confirmed may have
+	strangers   atomic.Int64  // requests with such keys, waiting or being asked about
 	flights     singleflight.Group
 	absent      *recall
 	known       *recall // keys that Keystone has confirmed
@@ -42,7 +42,7 @@ type asker struct {
 }
 
 func newAsker(s *session, o KeystoneOptions) *asker {
-	return &asker{session: s, stackDomain: o.StackDomain, slots: make(chan struct{}, o.Concurrency), strange: make(chan struct{}, (o.Concurrency+1)/2),
+	return &asker{session: s, stackDomain: o.StackDomain, turns: turns{most: o.Concurrency, room: o.Concurrency * queuedFor}, strange: make(chan struct{}, (o.Concurrency+1)/2),
 		absent: newAbsence(), known: &recall{last: o.Stale, limit: knownLimit}}
 }
 
@@ -77,8 +77,8 @@ func (a *asker) caller(ctx context.Context, r *http.Request, s *awsquery.Signatu
 	if a.absent.has(s.Access) {
 		return watch.Caller{}, notKnown()
 	}
-	ask, known := a.ask, a.known.has(s.Access)
-	if !known {
+	ask := a.ask
+	if !a.known.has(s.Access) {
 		if !a.rates.take(r.RemoteAddr) {
 			return watch.Caller{}, errStrangers
 		}
@@ -89,7 +89,7 @@ func (a *asker) caller(ctx context.Context, r *http.Request, s *awsquery.Signatu
 		return watch.Caller{}, err
 	}
 	sum := sha256.Sum256(question)
-	h, err := share(ctx, &a.flights, string(sum[:]), func(ctx context.Context) (holder, error) { return ask(ctx, question) })
+	h, err := share(ctx, &a.flights, string(sum[:]), func(ctx context.Context) (holder, error) { return ask(ctx, s.Access, question) })
 	switch {
 	case answered(err, http.StatusNotFound):
 		a.absent.add(s.Access)
@@ -112,7 +112,7 @@ var (
 )
 
 // askStranger shows a request to Keystone whose key it has not confirmed.
-func (a *asker) askStranger(ctx context.Context, question []byte) (holder, error) {
+func (a *asker) askStranger(ctx context.Context, access string, question []byte) (holder, error) {
 	defer a.strangers.Add(-1)
 	if a.strangers.Add(1) > int64(cap(a.strange)*(queuedFor+1)) {
 		return holder{}, errStrangers
@@ -123,21 +123,15 @@ func (a *asker) askStranger(ctx context.Context, question []byte) (holder, error
 	case <-ctx.Done():
 		return holder{}, context.Cause(ctx)
 	}
-	return a.ask(ctx, question)
+	return a.ask(ctx, access, question)
 }
 
 // ask shows a request to Keystone.
-func (a *asker) ask(ctx context.Context, question []byte) (holder, error) {
-	defer a.waiting.Add(-1)
-	if a.waiting.Add(1) > int64(cap(a.slots)*(queuedFor+1)) {
-		return holder{}, errBusy
+func (a *asker) ask(ctx context.Context, access string, question []byte) (holder, error) {
+	if err := a.turns.take(ctx, access); err != nil {
+		return holder{}, err
 	}
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	case <-ctx.Done():
-		return holder{}, context.Cause(ctx)
-	}
+	defer a.turns.give()
 	var t tokenAnswer
 	if err := a.session.post(ctx, "ec2tokens", question, &t); err != nil {
 		return holder{}, err

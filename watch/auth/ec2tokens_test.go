@@ -210,6 +210,36 @@ func TestStrangersDoNotKeepOutWhoIsKnown(t *testing.T) {
 	})
 }
 
+// Who has seen the access key of a guest can sign with it what is wrong, as much
+// as they like. They filled the queue, and nobody was known any more.
+func TestWrongSignaturesOfOneKeyDoNotKeepOutOthers(t *testing.T) {
+	try(t, false, func(x trial) {
+		x.wants("to be known", guestKey, guestSecret, guest, "")
+		x.wants("to be known too", memberKey, memberSecret, member, "")
+		x.set(func(k *keystone) { k.delay = time.Second })
+		var flood sync.WaitGroup
+		for i := range 1000 {
+			r := signed(x, guestKey, fmt.Sprint("wrong", i), time.Now())
+			x.forge(r)
+			flood.Go(func() {
+				_, err := x.v.Verify(x.Context(), r, bodyOf(r), time.Now())
+				if got := code(err); got != AccessDenied && got != ServiceUnavailable {
+					x.Errorf("a wrong signature: %v", err)
+				}
+			})
+		}
+		time.Sleep(500 * time.Millisecond)
+		for range 5 {
+			began := time.Now()
+			x.wants("another in the flood", memberKey, memberSecret, member, "")
+			if waited := time.Since(began); waited > 2*time.Second {
+				x.Errorf("another key waited %v, want two turns of a second at most", waited)
+			}
+		}
+		flood.Wait()
+	})
+}
+
 // One address makes up keys until its rate is used up: others are still asked
 // about.
 func TestStrangersOfOneAddressLeaveRoomForOthers(t *testing.T) {

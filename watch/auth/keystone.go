@@ -147,7 +147,7 @@ type Status struct {
 // Status is how it stands with Keystone now.
 func (k *Keystone) Status() Status {
 	s := Status{Lookup: k.options.Lookup, Away: k.asker.session.away.Load(), Took: time.Duration(k.Load.Last.Load()),
-		Waiting: int(k.asker.waiting.Load() + k.asker.strangers.Load()), Busy: k.Load.Busy.Load(), Strangers: k.Load.Strangers.Load()}
+		Waiting: k.asker.turns.count() + int(k.asker.strangers.Load()), Busy: k.Load.Busy.Load(), Strangers: k.Load.Strangers.Load()}
 	if d := k.directory; d != nil {
 		d.mu.RLock()
 		defer d.mu.RUnlock()
