@@ -24,6 +24,17 @@ func (e *Engine) keyNamed(access string) *key {
 
 func (e *Engine) accessOf(at place) string { return e.keys.at(at).access }
 
+// Keys lists the access keys that have fed alarms, in no order.
+func (e *Engine) Keys() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []string
+	for k := range e.keys.each() {
+		list = append(list, k.access)
+	}
+	return list
+}
+
 // keyOf is the key of an id, which is made if there was none.
 func (e *Engine) keyOf(access string) *key {
 	k := e.keyNamed(access)

@@ -132,7 +132,7 @@ func (s *server) build(ctx context.Context) error {
 	if err := s.issued.load(ctx); err != nil {
 		return err
 	}
-	if s.verifier, s.keystone, err = newVerifier(c, s.issued, s.log); err != nil {
+	if s.verifier, s.keystone, err = newVerifier(c, s.issued, s.engine, s.log); err != nil {
 		return err
 	}
 	set, err := c.loadRules()

@@ -3,14 +3,16 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
+	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/auth"
 )
 
 // newVerifier makes what tells who calls, from the sources of keys that the
-// configuration has. The Keystone is nil where there is none.
-func newVerifier(c *config, issued *issuedKeys, log *slog.Logger) (*auth.Verifier, *auth.Keystone, error) {
-	o := auth.Options{Issued: issued.find, Log: log}
+// configuration has, for an engine. The Keystone is nil where there is none.
+func newVerifier(c *config, issued *issuedKeys, engine *watch.Engine, log *slog.Logger) (*auth.Verifier, *auth.Keystone, error) {
+	o := auth.Options{Issued: issued.find, Log: log, Fed: engine.Keys, NotHeard: func(access string) { engine.SignOfLife(time.Now(), access) }}
 	var err error
 	if o.File, err = c.openKeys(log); err != nil {
 		return nil, nil, err

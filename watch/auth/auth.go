@@ -64,6 +64,13 @@ type Options struct {
 	Issued   func(ctx context.Context, access string) (*Key, error)
 	Keystone *Keystone
 	Log      *slog.Logger // nil: none
+
+	// NotHeard is told, again and again, of those access keys of Fed that only
+	// Keystone knows, as long as it has not answered since the start: the guests
+	// that had them may be those that nobody can verify now, with other keys.
+	// Both may be nil.
+	Fed      func() []string
+	NotHeard func(access string)
 }
 
 // A Verifier verifies requests. It may be used by many at once.
@@ -206,16 +213,38 @@ func (v *Verifier) Run(ctx context.Context) {
 	if v.options.Keystone != nil {
 		keystone.Go(func() { v.options.Keystone.run(ctx) })
 	}
-	tick := time.NewTicker(time.Second)
+	tick, tell := time.NewTicker(time.Second), time.NewTicker(tellEvery)
 	defer tick.Stop()
+	defer tell.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tell.C:
+			v.tellNotHeard(ctx)
 		case <-tick.C:
 			if f := v.file.Load(); f != nil {
 				f.follow()
 			}
+		}
+	}
+}
+
+// tellEvery is less than any silence that an alarm allows.
+const tellEvery = 5 * time.Second
+
+func (v *Verifier) tellNotHeard(ctx context.Context) {
+	k := v.options.Keystone
+	if k == nil || v.options.Fed == nil || v.options.NotHeard == nil || !k.missing() {
+		return
+	}
+	for _, access := range v.options.Fed() {
+		key, err := v.find(ctx, access)
+		if err != nil {
+			return
+		}
+		if key == nil {
+			v.options.NotHeard(access)
 		}
 	}
 }

@@ -108,6 +108,18 @@ func (k *Keystone) caller(ctx context.Context, r *http.Request, s *awsquery.Sign
 	return c, err
 }
 
+// missing says that Keystone has told nothing since the start: not yet of all
+// keys, or not when it was asked about one.
+func (k *Keystone) missing() bool {
+	if d := k.directory; d != nil {
+		d.mu.RLock()
+		defer d.mu.RUnlock()
+		return d.listed.IsZero()
+	}
+	s := k.asker.session
+	return s.away.Load() && !s.answered.Load()
+}
+
 // A meter counts calls and the time they take.
 type meter struct {
 	http.RoundTripper

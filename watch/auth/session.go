@@ -33,6 +33,8 @@ type session struct {
 	log     *slog.Logger
 	away    atomic.Bool // Keystone did not answer the last call
 
+	answered atomic.Bool // it did answer one
+
 	lock   chan struct{} // of the rest; a channel, since a wait ends with its context
 	client *gophercloud.ServiceClient
 	since  time.Time // of client
@@ -149,6 +151,7 @@ func (s *session) tell(call string, err error) error {
 	}
 	switch {
 	case err == nil, answered(err, http.StatusNotFound), answered(err, http.StatusUnauthorized):
+		s.answered.Store(true)
 		if s.away.Swap(false) {
 			s.log.Info("Keystone answers again")
 		}

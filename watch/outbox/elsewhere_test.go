@@ -99,7 +99,7 @@ func TestGuestsWithWrongClocksAreNotRestarted(t *testing.T) {
 			elsewhere(t, func(c *cloud) {
 				v := auth.New(auth.Options{})
 				c.refuse = func(g *guest) {
-					err := c.signed(v, g.project, off)
+					_, err := c.signed(v, g.project, off)
 					e, ok := errors.AsType[*auth.Error](err)
 					if !ok || e.Code != auth.RequestExpired || e.Access != g.project {
 						c.t.Errorf("a request signed %s off: %v", off, err)
@@ -115,17 +115,20 @@ func TestGuestsWithWrongClocksAreNotRestarted(t *testing.T) {
 }
 
 // signed is what becomes of a push whose signature is by a clock that is off.
-func (c *cloud) signed(v *auth.Verifier, access string, off time.Duration) error {
+func (c *cloud) signed(v *auth.Verifier, access string, off time.Duration) (watch.Caller, error) {
 	const body = "Action=PutMetricData"
 	req, err := http.NewRequest(http.MethodPost, "http://watch/v1/", strings.NewReader(body))
 	if err != nil {
-		return err
+		return watch.Caller{}, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	key := awsquery.Credentials{AccessKey: access, SecretKey: "s"}
 	if err := awsquery.SignV4(c.t.Context(), req, []byte(body), key, "", awsquery.CloudWatch, c.now().Add(off)); err != nil {
-		return err
+		return watch.Caller{}, err
 	}
-	_, err = v.Verify(c.t.Context(), req, []byte(body), c.now())
-	return err
+	pass, err := v.Verify(c.t.Context(), req, []byte(body), c.now())
+	if err != nil {
+		return watch.Caller{}, err
+	}
+	return pass.Caller, nil
 }
