@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/user"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -174,5 +177,55 @@ func TestReloadKeepsWhatTakesARestart(t *testing.T) {
 	again.store.history = time.Hour
 	if next.server != again.server || next.store != again.store || next.keystone != again.keystone {
 		t.Errorf("what takes a restart is %+v, want it as it was and the history as it shall be", next)
+	}
+}
+
+// systemd is told when a reload begins, by the clock that it compares with, and
+// when it has ended: "systemctl reload" returns then (sd_notify(3), notify-reload
+// of systemd.service(5)).
+func TestSystemdIsToldOfAReload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	told := func() string {
+		t.Helper()
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		text := make([]byte, 1000)
+		n, err := conn.Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text[:n])
+	}
+	monotonic := func() int64 {
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+			t.Fatal(err)
+		}
+		return now.Nano() / 1000
+	}
+	r := start(t)
+	if got := told(); got != "READY=1" {
+		t.Fatalf("systemd is told %q, want that the server is ready", got)
+	}
+	for lines, want := range map[string]string{
+		"[gates]\nstorm_count = 3": "STATUS=configuration read again\nREADY=1",
+		"[gates]\nstorm_count = x": "STATUS=configuration not read again: " + filepath.Join(r.dir, "conf") + `:10: [gates] storm_count: "x" is not a whole number above 0` + "\nREADY=1",
+	} {
+		r.write(lines)
+		before := monotonic()
+		r.hangups <- syscall.SIGHUP
+		var at int64
+		got := told()
+		if _, err := fmt.Sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%d", &at); err != nil || at < before || at > monotonic() {
+			t.Errorf("systemd is told %q, want that a reload began after %d", got, before)
+		}
+		if got := told(); got != want {
+			t.Errorf("systemd is told %q, want %q", got, want)
+		}
 	}
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need root and a real machine: package managers against local
 # repositories, full and read-only disks, power cuts, HAProxy, units under a booted systemd,
-# the whole program in that container, what cfn-push-stats sends, foreign clients of
+# the whole program and the server in that container, what cfn-push-stats sends, foreign clients of
 # cfn-watch, and cfn-agent run.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
@@ -16,4 +16,6 @@ images/e2e/push.sh
 images/e2e/clients.sh
 images/e2e/guest/nspawn "${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}/rootfs.tar" -b "$PWD/bin/cfn-agent:/usr/bin/cfn-agent" \
   -b "$PWD/images/e2e/booted.sh:/booted.sh" bash /booted.sh
+images/e2e/guest/nspawn "${CFN_GUEST_DIR:-/var/tmp/cfn-agent-guest}/rootfs.tar" -b "$PWD/bin/cfn-watch:/usr/bin/cfn-watch" \
+  -b "$PWD/images/e2e/booted-watch.sh:/booted-watch.sh" bash /booted-watch.sh
 images/e2e/run.sh
