@@ -61,7 +61,7 @@ type Engine struct {
 	totals    Totals
 	newFed    map[string][]int64 // access keys and alarms they fed first, to be flushed
 	forgotten []string           // access keys that the store is to forget
-	dirty     []*entry           // to be looked at in the next tick
+	turns     turns              // to be looked at in the next tick
 	changed   []place            // windows, since the last flush
 	heard     []place            // arrivals, since the last flush of those
 	series    int                // of all projects
@@ -93,6 +93,7 @@ type project struct {
 	routes map[string]*route // by namespace and metric
 	series map[string]*series
 	storms storms
+	dirty  queue
 
 	api, buckets int // alarms that count for the limit, and how many buckets their windows may have
 }
@@ -122,7 +123,7 @@ func New(o Options) *Engine {
 		refusals:   map[place]*refusal{},
 		newRefused: map[string]time.Duration{},
 	}
-	e.looks.entries = &e.entries
+	e.looks.entries, e.turns.entries = &e.entries, &e.entries
 	e.limit(o)
 	return e
 }

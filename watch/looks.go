@@ -29,7 +29,7 @@ func (l *looks) set(en *entry, next instant) {
 }
 
 // due returns the next alarm to be looked at by then, or nil. It stays due
-// until its next look is set.
+// until its next look is set, or it is taken.
 func (l *looks) due(by instant) *entry {
 	for len(l.heap) > 0 && l.heap[0].at <= by {
 		top := &l.heap[0]
@@ -50,6 +50,12 @@ func (l *looks) due(by instant) *entry {
 		}
 	}
 	return nil
+}
+
+// take takes the alarm that due returned.
+func (l *looks) take(en *entry) {
+	en.queued = never
+	l.heap.pop()
 }
 
 func (l *heap) pop() {

@@ -29,7 +29,7 @@ type look struct {
 }
 
 // Tick judges the alarms that are due, and those that were fed or changed,
-// 5,000 at most. What changes is visible once the store has it; while it fails
+// 5,000 at most, by turns of their projects. What changes is visible once the store has it; while it fails
 // nothing changes, and the alarms are judged anew in the next tick.
 func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 	e.change.Lock()
@@ -97,27 +97,57 @@ func (e *Engine) stepped() {
 	}
 }
 
+// due has the alarms that are due take their turns. Guests that are late are
+// counted as overdue, all of them before the first is judged silent: who asks
+// whether that is a storm must not see a slice of it. Of very many, some are
+// taken at a time, so that pushes do not wait for all.
+func (e *Engine) due(at instant) {
+	for taken := 1; ; taken++ {
+		en := e.looks.due(at)
+		if en == nil {
+			return
+		}
+		if !e.calm(en, at) {
+			e.looks.take(en)
+			e.turns.add(en)
+		}
+		if taken%dueAtOnce == 0 {
+			e.mu.Unlock()
+			e.mu.Lock()
+		}
+	}
+}
+
+// calm says whether nothing changes with a presence alarm that is due, but that its
+// guest may be overdue: most are looked at because they were fed since.
+func (e *Engine) calm(en *entry, at instant) bool {
+	r := en.kind.rule
+	if !r.presence || !en.beats.fed {
+		return false
+	}
+	h := e.listened(en)
+	next := e.overdueAt(en, h)
+	if next <= at {
+		e.setOverdue(en, true)
+		next = r.silentAt(h)
+	}
+	if next <= at || en.state() != OK || en.repeats() {
+		return false
+	}
+	e.looks.set(en, next)
+	return true
+}
+
+// dueAtOnce is how many alarms that are due are taken while no push is.
+const dueAtOnce = 50_000
+
 // judgeDue judges a slice, and returns the alarms of which something is to be
 // stored.
 func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
 	var looks []look
-	at := e.instant(now)
-	taken := 0 // of dirty, those that were marked first
-	defer func() {
-		e.dirty = slices.Delete(e.dirty, 0, taken)
-		res.More = len(e.dirty) > 0 || e.looks.due(at) != nil
-	}()
+	e.due(e.instant(now))
 	for res.Looked < slice {
-		var en *entry
-		for en == nil && taken < len(e.dirty) {
-			if next := e.dirty[taken]; next.dirty && !next.gone {
-				en, next.dirty = next, false
-			}
-			taken++
-		}
-		if en == nil {
-			en = e.looks.due(at)
-		}
+		en := e.turns.next()
 		if en == nil {
 			break
 		}
@@ -127,6 +157,7 @@ func (e *Engine) judgeDue(now time.Time, res *TickResult) []look {
 			looks = append(looks, l)
 		}
 	}
+	res.More = !e.turns.empty()
 	return looks
 }
 
@@ -340,9 +371,4 @@ func (e *Engine) mark(en *entry, at instant) {
 }
 
 // again has an alarm looked at in the next tick.
-func (e *Engine) again(en *entry) {
-	if !en.dirty && !en.gone {
-		en.dirty = true
-		e.dirty = append(e.dirty, en)
-	}
-}
+func (e *Engine) again(en *entry) { e.turns.add(en) }
