@@ -241,6 +241,7 @@ func (e *Engine) SetState(ctx context.Context, now time.Time, c Caller, name str
 		return &InvalidError{Code: "InvalidFormat", Mistakes: []Mistake{{"StateReasonData", "not JSON"}}}
 	}
 	b, err := e.setState(ctx, now, c, name, to, reason, data)
+	e.logChanges(ctx, b.Transitions)
 	if err == nil && e.OnBatch != nil {
 		e.OnBatch(b)
 	}
@@ -276,7 +277,6 @@ func (e *Engine) setState(ctx context.Context, now time.Time, c Caller, name str
 	}
 	if en.state() != to {
 		e.apply(l, now)
-		e.logChanges(b.Transitions)
 	}
 	en.held = e.instant(now).plus(en.kind.rule.evaluatedEach())
 	e.looks.set(en, min(en.next, en.held))

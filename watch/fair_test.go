@@ -1,7 +1,9 @@
 package watch
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -112,5 +114,51 @@ func TestManySilentAtOnce(t *testing.T) {
 	b.tick()
 	if got := b.e.Totals().Firing; got != many+1 {
 		t.Errorf("%d silent after the last tick, want %d", got, many+1)
+	}
+}
+
+// lines counts those of the log by alarm. Who writes them lets others go on.
+type lines struct {
+	slog.Handler
+	b  *bench
+	of map[string]int
+}
+
+func (l *lines) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *lines) Handle(_ context.Context, r slog.Record) error {
+	l.b.e.Totals() // which waits for the engine
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "alarm" {
+			l.of[a.Value.String()]++
+		}
+		return true
+	})
+	return nil
+}
+
+// Of many changes at once each has its line in the log, for which no push waits.
+func TestEachChangeHasItsLine(t *testing.T) {
+	log := &lines{of: map[string]int{}}
+	b := newBench(t, Options{Log: slog.New(log)})
+	log.b = b
+	const many = 500
+	a := heartbeat("h")
+	a.Stack = ""
+	b.inProject("a", many, a)
+	b.beats("a", many)
+	b.tick()
+	b.pass(135 * time.Second)
+	if err := b.e.SetState(t.Context(), b.now, Caller{Project: "a", Role: Member}, "h7", OK, "by hand", nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range many {
+		name, want := fmt.Sprintf("h%d", i), 2 // to OK and to ALARM
+		if i == 7 {
+			want = 3
+		}
+		if log.of[name] != want {
+			t.Fatalf("%s has %d lines, want %d", name, log.of[name], want)
+		}
 	}
 }

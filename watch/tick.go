@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,12 @@ type look struct {
 // 5,000 at most, by turns of their projects. What changes is visible once the store has it; while it fails
 // nothing changes, and the alarms are judged anew in the next tick.
 func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
+	res, err := e.tick(ctx, now)
+	e.logChanges(ctx, res.Batch.Transitions)
+	return res, err
+}
+
+func (e *Engine) tick(ctx context.Context, now time.Time) (TickResult, error) {
 	e.change.Lock()
 	defer e.change.Unlock()
 	e.mu.Lock()
@@ -61,7 +68,6 @@ func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 	for _, l := range looks {
 		e.apply(l, now)
 	}
-	e.logChanges(res.Batch.Transitions)
 	return res, nil
 }
 
@@ -291,22 +297,13 @@ func (e *Engine) apply(l look, now time.Time) {
 	e.looks.set(en, min(en.next, e.repeatAt(en, now)))
 }
 
-// mostLogged is how many changes of a tick have a line each: of a storm there
-// is one, and the history.
-const mostLogged = 100
-
-func (e *Engine) logChanges(transitions []Transition) {
-	if len(transitions) > mostLogged {
-		to := map[State]int{}
-		for i := range transitions {
-			to[transitions[i].To]++
-		}
-		e.Log.Warn("many states changed at once: the history has each", "ALARM", to[Firing], "OK", to[OK], "INSUFFICIENT_DATA", to[NoData])
-		return
-	}
+// logChanges has a line for each change. It is called without the lock: in a storm
+// they are thousands.
+func (e *Engine) logChanges(ctx context.Context, transitions []Transition) {
 	for i := range transitions {
 		t := &transitions[i]
-		e.Log.Info("state changed", "alarm", t.Alarm, "project", t.Project, "from", t.From, "to", t.To, "reason", t.Reason)
+		e.Log.LogAttrs(ctx, slog.LevelInfo, "state changed", slog.String("alarm", t.Alarm), slog.String("project", t.Project),
+			slog.String("from", string(t.From)), slog.String("to", string(t.To)), slog.String("reason", t.Reason))
 	}
 }
 

@@ -3,10 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -44,7 +44,12 @@ func guestOf(i int) string   { return fmt.Sprintf("stack-%08d-HeartbeatFailureAl
 func projectOf(i int) string { return fmt.Sprintf("%032x", i/1000) }
 
 func storm(b *testing.B, s *Store) {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	lines, err := os.Create(filepath.Join(b.TempDir(), "log"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer lines.Close()
+	log := slog.New(slog.NewTextHandler(lines, nil))
 	var o *outbox.Outbox
 	e := watch.New(watch.Options{Store: s, Log: log, OnBatch: func(batch watch.Batch) { o.OnBatch(batch) }})
 	restart := &outbox.Commands{Dir: b.TempDir(), ByName: map[string]outbox.Command{"restart": {Argv: []string{"false"}, Timeout: time.Minute}}}
