@@ -162,3 +162,30 @@ func TestEachChangeHasItsLine(t *testing.T) {
 		}
 	}
 }
+
+// What a project has waiting takes room for what waits, also where it is never
+// all looked at.
+func TestTurnsDoNotGrow(t *testing.T) {
+	var entries list[entry]
+	turns := turns{entries: &entries}
+	p := &project{}
+	for range 10 {
+		en := &entry{project: p}
+		en.place = entries.add(en)
+		turns.add(en)
+	}
+	for range 10_000 {
+		turns.add(turns.next())
+	}
+	if got := len(p.dirty.places); got > 20 {
+		t.Errorf("a queue of 10 has %d places", got)
+	}
+	for n := 10; turns.next() != nil; n-- {
+		if n == 0 {
+			t.Fatal("more than 10 came out")
+		}
+	}
+	if !turns.empty() || len(p.dirty.places) != 0 {
+		t.Errorf("%d are left", len(p.dirty.places))
+	}
+}

@@ -30,8 +30,9 @@ type look struct {
 }
 
 // Tick judges the alarms that are due, and those that were fed or changed,
-// 5,000 at most, by turns of their projects. What changes is visible once the store has it; while it fails
-// nothing changes, and the alarms are judged anew in the next tick.
+// 5,000 at most, by turns of their projects. What changes is visible once the
+// store has it; while it fails nothing changes, and the alarms are judged anew in
+// the next tick.
 func (e *Engine) Tick(ctx context.Context, now time.Time) (TickResult, error) {
 	res, err := e.tick(ctx, now)
 	e.logChanges(ctx, res.Batch.Transitions)

@@ -1,5 +1,7 @@
 package watch
 
+import "slices"
+
 // turns are alarms that are to be looked at as soon as can be. Their projects
 // take turns, of one alarm each: so none waits for all that another has.
 type turns struct {
@@ -48,10 +50,11 @@ func (t *turns) next() *entry {
 		}
 		q.after = nil
 		en := t.entries.at(q.places[q.taken])
-		if q.taken++; q.taken < len(q.places) {
+		if q.taken++; 2*q.taken >= len(q.places) { // one that is never empty does not grow for ever
+			q.places, q.taken = slices.Delete(q.places, 0, q.taken), 0
+		}
+		if len(q.places) > 0 {
 			t.push(p)
-		} else {
-			q.places, q.taken = q.places[:0], 0
 		}
 		if en != nil && en.dirty { // else it is gone, and another may have its place
 			en.dirty = false

@@ -222,8 +222,8 @@ func (c candidate) ofSilence() bool {
 }
 
 // target is g4: one action in flight on a target, and time for the last one to
-// show its effect, which also one may have that failed. An action for which its own alarm fired anew came after the
-// target was back.
+// show its effect, which also one may have that failed. An action for which its
+// own alarm fired anew came after the target was back.
 func (l *lookout) target(ctx context.Context, c candidate) (Reply, error) {
 	t, err := l.o.Store.Tally(ctx, TallyQuery{Object: c.Object, Since: l.now, Except: c.Key})
 	if err != nil {
