@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -62,7 +63,8 @@ func TestSocketIsPrivateFromItsFirstMoment(t *testing.T) {
 
 // raw calls without our client.
 func (d *desk) raw(name, body string) (*http.Response, error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", d.Socket) }}}
+	dial := func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", d.Socket) }
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 	return client.Post("http://cfn-watch/"+name, "application/json", strings.NewReader(body))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,16 +23,21 @@ func TestKeysThatNobodyCanTellAtTheStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			var mu sync.Mutex
 			var told []string
-			issued, down := &Key{}, false
+			var down atomic.Bool // the store is
 			v := New(Options{Keystone: k, Fed: func() []string { return []string{guestKey, "ISSUED", "gone"} },
-				NotHeard: func(access string) { told = append(told, access) },
+				NotHeard: func(access string) {
+					mu.Lock()
+					defer mu.Unlock()
+					told = append(told, access)
+				},
 				Issued: func(_ context.Context, access string) (*Key, error) {
 					switch {
-					case down:
+					case down.Load():
 						return nil, errors.New("the store is down")
 					case access == "ISSUED":
-						return issued, nil
+						return &Key{}, nil
 					}
 					return nil, nil
 				}})
@@ -42,9 +48,13 @@ func TestKeysThatNobodyCanTellAtTheStart(t *testing.T) {
 			x := trial{t, fake, v, k, nil}
 			check := func(when string, want ...string) {
 				t.Helper()
+				mu.Lock()
 				told = nil
+				mu.Unlock()
 				time.Sleep(tellEvery)
 				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
 				if !slices.Equal(told, want) {
 					t.Errorf("lookup %t, %s: not heard are %q, want %q", lookup, when, told, want)
 				}
@@ -54,9 +64,9 @@ func TestKeysThatNobodyCanTellAtTheStart(t *testing.T) {
 			}
 			x.wants("a guest", guestKey, guestSecret, nobody, ServiceUnavailable)
 			check("when Keystone does not answer", guestKey, "gone")
-			down = true
+			down.Store(true)
 			check("when the store does not answer either")
-			down = false
+			down.Store(false)
 			fake.set(func(k *keystone) { k.away = false })
 			time.Sleep(time.Minute)
 			x.wants("a guest", guestKey, guestSecret, guest, "")
