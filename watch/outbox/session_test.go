@@ -31,12 +31,18 @@ type disk struct {
 	after atomic.Bool  // that one happens all the same
 
 	mu    sync.Mutex
-	waits []span // of slow writes
+	waits []span // of slow ticks, and of those to be tried again
 }
 
 type span struct{ begin, end time.Time }
 
-// waited is how long slow writes took that did not end before a time.
+func (d *disk) wait(takes time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waits = append(d.waits, span{time.Now(), time.Now().Add(takes)})
+}
+
+// waited is how long ticks waited to be written that did not end before a time.
 func (d *disk) waited(since time.Time) (all time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,9 +63,7 @@ func (s session) wait() {
 	if takes == 0 {
 		return
 	}
-	s.disk.mu.Lock()
-	s.waits = append(s.waits, span{time.Now(), time.Now().Add(takes)})
-	s.disk.mu.Unlock()
+	s.disk.wait(takes)
 	time.Sleep(takes)
 }
 
@@ -80,6 +84,7 @@ func (s session) err() error {
 func (s session) Record(ctx context.Context, b watch.Batch) error {
 	s.wait()
 	if err := s.err(); err != nil {
+		s.disk.wait(time.Second) // until the next tick
 		return err
 	}
 	return s.memory.Record(ctx, b)
