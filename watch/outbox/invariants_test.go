@@ -102,6 +102,9 @@ func (h *history) checkDead() {
 		if !ok || g.up || v.State == watch.NoData {
 			continue
 		}
+		if time.Since(g.heard) <= allowedSilence+time.Second {
+			continue // the last restart ended it: nobody knows yet
+		}
 		if v.State != watch.Firing {
 			h.t.Errorf("%s is dead, and its alarm %s", g.name, v.State)
 			continue
