@@ -12,6 +12,7 @@ import (
 const (
 	signOfLife   = 24 * time.Hour   // for which refused pushes keep a guest from being silent
 	tellAgain    = 10 * time.Minute // of refused pushes, where others are taken meanwhile
+	refusedOnce  = time.Second      // in which refused pushes of a key are one: anybody can send them, and each costs for all alarms of the key
 	refusedStep  = 10 * time.Minute // by which a refusal lasts longer before the store has it
 	refusedShown = time.Hour        // since the last refused push
 	refusedNames = 5                // of the alarms of a key
@@ -54,6 +55,9 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	if r == nil {
 		r = &refusal{}
 		e.refusals[k.place] = r
+	}
+	if r.last != 0 && at-r.last < instant(refusedOnce) {
+		return
 	}
 	r.last = at
 	if r.since == 0 {

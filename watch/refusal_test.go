@@ -160,6 +160,36 @@ func TestRefusalEndsWithAPushThatIsTaken(t *testing.T) {
 	b.want("h", OK)
 }
 
+// Whoever knows a key's id can have any number of pushes refused, and each was
+// worth a look at all alarms that the key fed: those of a second are one.
+func TestRefusedPushesOfASecondAreOne(t *testing.T) {
+	b := newRefused(t)
+	heard := func(after time.Duration) time.Time {
+		b.t.Helper()
+		b.now = b.now.Add(after)
+		b.e.SignOfLife(b.now, guest.Access)
+		v, ok := b.e.View(b.now, "p", "h")
+		if !ok {
+			b.t.Fatal("no alarm h")
+		}
+		return v.Heard
+	}
+	first := heard(time.Second)
+	if got := heard(999 * time.Millisecond); !got.Equal(first) {
+		t.Errorf("heard since %s by a second push, want %s", got, first)
+	}
+	if got := heard(time.Millisecond); !got.Equal(b.now) {
+		t.Errorf("heard since %s a second later, want %s", got, b.now)
+	}
+	b.beat("h")
+	if got := heard(time.Millisecond); !got.Equal(b.now.Add(-time.Millisecond)) {
+		t.Errorf("heard since %s though one is taken in between, want %s", got, b.now.Add(-time.Millisecond))
+	}
+	if got := heard(time.Second); !got.Equal(b.now) {
+		t.Errorf("heard since %s, want %s", got, b.now)
+	}
+}
+
 // unwilling is a store that does not take how long keys are refused.
 type unwilling struct{ *Memory }
 
