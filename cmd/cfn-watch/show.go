@@ -92,7 +92,7 @@ func reasonAndEnd(p outbox.Suspension) string {
 
 // refused says what it means that pushes of a key are refused.
 func refused(r watch.Refused) string {
-	means := "such alarms are not judged silent before " + clock(r.Until)
+	means := "while they come, such alarms are not judged silent before " + clock(r.Until)
 	if r.Over {
 		means = "such alarms are judged silent since " + clock(r.Until)
 	}

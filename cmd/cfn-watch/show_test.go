@@ -59,8 +59,8 @@ func TestStatusTellsOfRefusedKeys(t *testing.T) {
 	old.Over = true
 	var b strings.Builder
 	showStatus(&b, admin.Status{Refused: []watch.Refused{old, r}, Refusals: 22})
-	const begins = "refused\taccess key A (p/a, p/b): its pushes are refused or cannot be verified since 2026-03-01 12:00:00Z; such alarms are "
-	want := begins + "judged silent since 2026-03-02 12:00:00Z\n" + begins + "not judged silent before 2026-03-02 12:00:00Z\nrefused\tpushes of 20 more access keys\n"
+	const begins = "refused\taccess key A (p/a, p/b): its pushes are refused or cannot be verified since 2026-03-01 12:00:00Z; "
+	want := begins + "such alarms are judged silent since 2026-03-02 12:00:00Z\n" + begins + "while they come, such alarms are not judged silent before 2026-03-02 12:00:00Z\nrefused\tpushes of 20 more access keys\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("status:\n%s\nwant at its end\n%s", b.String(), want)
 	}

@@ -12,7 +12,7 @@ import (
 
 const (
 	refusedLook = time.Minute     // between looks at access keys that are refused
-	refusedFor  = 5 * time.Minute // before the operator is told: Keystone may be away for a moment
+	refusedFor  = 5 * time.Minute // from the first such push to the last, before the operator is told: Keystone may be away for a moment
 	refusedMost = 3               // that are named
 )
 
@@ -35,7 +35,7 @@ func (o *Outbox) watchRefused(ctx context.Context, now time.Time) error {
 		switch {
 		case r.Over && !wasOver:
 			over = append(over, r)
-		case !r.Over && !known && now.Sub(r.Since) < refusedFor:
+		case !r.Over && !known && r.Last.Sub(r.Since) < refusedFor:
 			continue
 		case !r.Over && !known:
 			begun = append(begun, r)

@@ -82,3 +82,31 @@ func TestNoticeOfRefusedKeys(t *testing.T) {
 		c.wantRestarts("while nobody can be verified")
 	})
 }
+
+// A guest that dies after one push that was refused, as in a moment of overload,
+// is silent in its time and restarted: nobody is told that nothing is.
+func TestNoNoticeOfOneRefusedPush(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		told := &desk{}
+		c.with(func(o *Options) { o.Actions[Notify] = told })
+		c.add("p1", 1)
+		c.pass(5 * time.Minute)
+		once := false
+		c.refuse = func(g *guest) {
+			if !once {
+				once = true
+				c.engine.SignOfLife(c.now(), g.project)
+				g.up = false
+			}
+		}
+		c.pass(4 * time.Minute)
+		if len(c.restarts) != 1 {
+			t.Fatalf("%d restarts of a guest that is dead, want 1", len(c.restarts))
+		}
+		c.refuse = func(*guest) {}
+		c.pass(20 * time.Minute)
+		if got := slices.DeleteFunc(told.all(), func(text string) bool { return !strings.Contains(text, "refused") }); len(got) != 0 {
+			t.Errorf("told %q, want nothing of refused pushes", got)
+		}
+	})
+}
