@@ -226,6 +226,10 @@ func (e *Engine) loadFed(ctx context.Context, now time.Time) error {
 func (e *Engine) saveFed(ctx context.Context) error {
 	e.mu.Lock()
 	fed := e.newFed
+	if len(e.forgotten) > 0 { // since forgetFed, and perhaps come again: the next flush forgets them first
+		e.mu.Unlock()
+		return nil
+	}
 	e.newFed = map[string][]int64{}
 	e.mu.Unlock()
 	if len(fed) == 0 {

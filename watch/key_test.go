@@ -12,12 +12,16 @@ import (
 // forgetful is a store that may not forget which alarms keys fed.
 type forgetful struct {
 	*Memory
-	down bool
+	down      bool
+	meanwhile func() // is done before it forgets; nil: nothing
 }
 
 func (f *forgetful) ForgetFed(ctx context.Context, access []string) error {
 	if f.down {
 		return errDown
+	}
+	if f.meanwhile != nil {
+		f.meanwhile()
 	}
 	return f.Memory.ForgetFed(ctx, access)
 }
@@ -129,4 +133,27 @@ func TestKeysAreForgottenOnceTheStoreIsBack(t *testing.T) {
 	b.store.down = false
 	b.hours(1, func() {})
 	b.known("when the store is back", "A")
+}
+
+// A key whose alarm is deleted while a flush is under way, and that then feeds
+// another, was forgotten by the next: for a server that started then, refused
+// pushes of it told of no alarm.
+func TestKeyThatComesAgainDuringAFlushIsKept(t *testing.T) {
+	b := newKeyBench(t, "a", "b", "c")
+	b.beatOf("A", "a")
+	b.beatOf("C", "c")
+	b.hours(2, func() { b.e.SignOfLife(b.now, "A"); b.e.SignOfLife(b.now, "C") })
+	remove := func(alarm string) {
+		if err := b.e.Delete(t.Context(), b.now, member, []string{alarm}); err != nil {
+			t.Error(err)
+		}
+	}
+	remove("c")
+	b.store.meanwhile = func() {
+		b.store.meanwhile = nil
+		remove("a")
+		b.beatOf("A", "b")
+	}
+	b.hours(2, func() {})
+	b.known("after two flushes", "A")
 }
