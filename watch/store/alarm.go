@@ -94,11 +94,12 @@ func (w *words) share(r *row) string {
 
 // list takes a column of actions, which is not to be changed.
 func (w *words) list(r *row) []string {
-	if text, _ := r.values[r.next].(string); text != w.text {
-		w.text, w.actions = text, decode[[]string](r)
-	} else {
+	text, ok := r.values[r.next].(string)
+	if ok && text == w.text {
 		r.next++
+		return w.actions
 	}
+	w.text, w.actions = text, decode[[]string](r)
 	return w.actions
 }
 

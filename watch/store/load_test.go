@@ -33,3 +33,22 @@ func TestAlarmsAreToldFromThoseBefore(t *testing.T) {
 		}
 	}
 }
+
+// What is no text in the column of actions is an error, not an alarm that does
+// nothing.
+func TestActionsThatCannotBeReadAreAnError(t *testing.T) {
+	s := fresh(t)
+	if _, err := s.PutAlarm(t.Context(), watch.Alarm{Project: "p", Name: "a", OnAlarm: []string{"cfnwatch:notify"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.writer.Exec("UPDATE alarm SET on_alarm = x'5b5d'"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Load(t.Context(), func(a watch.Alarm, _ watch.Kept) error {
+		t.Errorf("loaded %+v, want an error", a)
+		return nil
+	})
+	if err == nil {
+		t.Error("Load = nil, want an error")
+	}
+}
