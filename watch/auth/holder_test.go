@@ -97,6 +97,28 @@ func TestCredentialThatIsGivenAway(t *testing.T) {
 	}
 }
 
+// A listing that takes long finds a credential given away to a guest, after its
+// old user was looked at while it ran: whose it is now is what counts.
+func TestCredentialThatIsGivenAwayDuringAListing(t *testing.T) {
+	theirs := guest
+	theirs.Access = memberKey
+	tryWith(t, KeystoneOptions{Lookup: true}, func(x trial) {
+		x.start()
+		time.Sleep(20 * time.Second)
+		x.wants("before", memberKey, memberSecret, member, "")
+		time.Sleep(4 * time.Minute)
+		x.set(func(k *keystone) { k.delay = 6 * time.Second })
+		time.Sleep(15 * time.Second) // in the listing that began after 4.5 minutes
+		x.atOnce("while it is listed", memberKey, memberSecret, member, "")
+		time.Sleep(20 * time.Second)
+		x.replace("credentials", memberUser, guestUser)
+		x.replace("credentials", owner, guestProject)
+		time.Sleep(20 * time.Second)
+		x.set(func(k *keystone) { k.delay = 0 })
+		x.atOnce("after the listing", memberKey, memberSecret, theirs, "")
+	})
+}
+
 // What is taken apart is put together again, and holds nothing else.
 func FuzzSplitProject(f *testing.F) {
 	f.Add("b004c4f997d74b15b3c9b29ee0d50fa2-11111111-2222-4333-8444-5555555")

@@ -141,8 +141,12 @@ func (d *directory) refresh(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for access, now := range d.entries {
-		if now.read.After(l.began) || now.checked.After(l.began) && entries[access] != nil {
-			entries[access] = now // read by itself while the listing ran
+		e := entries[access]
+		switch {
+		case now.read.After(l.began): // by itself while the listing ran
+			entries[access] = now
+		case e != nil && now.checked.After(l.began):
+			e.inherit(now)
 		}
 	}
 	d.entries, d.domains, d.listed = entries, l.domains, l.began
