@@ -23,8 +23,9 @@ build: bin/cfn-agent bin/cfn-watch
 bin/cfn-agent: ; go build $(FLAGS) -ldflags '$(LDFLAGS)' -o $@ ./cmd/cfn-agent
 bin/cfn-watch: ; go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/cfn-watch
 both: ; for arch in amd64 arm64; do GOARCH=$$arch go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-agent ./cmd/cfn-agent && GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$arch/cfn-watch ./cmd/cfn-watch || exit; done
-# The first build takes a minute of two cores: SQLite is one large package.
-demo: ; $(MAKE) -j2 build && images/demo/demo.sh && images/demo/watch.sh
+# The first build takes a minute of two cores: SQLite is one large package. With flags in
+# common, what both programs share is built once.
+demo: ; go build -trimpath -ldflags '$(LDFLAGS)' -o bin/demo/ ./cmd/cfn-agent ./cmd/cfn-watch && images/demo/demo.sh && images/demo/watch.sh
 test: ; CGO_ENABLED=$(if $(CC_FOUND),1,0) go test $(if $(CC_FOUND),-race) ./...
 	$(if $(CC_FOUND),go test -run RandomHistories ./watch/outbox) # many more of them without the race detector
 test-system: deps ; images/e2e/system.sh

@@ -3,7 +3,7 @@
 # root: no root user, no service and no network are needed.
 set -euo pipefail
 cd "$(dirname "$0")"
-cfn_init=$PWD/../../bin/cfn-agent
+cfn_init=$PWD/../../bin/demo/cfn-agent
 document=$PWD/metadata.json
 CFN_ROOT=$(mktemp -d)
 export CFN_ROOT

@@ -8,7 +8,7 @@
 # enough where the kernel lets users make those.
 set -euo pipefail
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
-bin=$(cd "$here/../../bin" && pwd)
+bin=$(cd "$here/../../bin/demo" && pwd)
 
 if [ -z "${DEMO_INSIDE:-}" ]; then
   as=()
