@@ -132,3 +132,25 @@ func (c *cloud) signed(v *auth.Verifier, access string, off time.Duration) (watc
 	}
 	return pass.Caller, nil
 }
+
+// The network of one of three zones is gone, and with it a third of each
+// project's guests: too few for a storm in a project, and one of all of them.
+func TestZoneWhoseNetworkIsGoneRestartsNobody(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.add("p1", 60)
+		c.add("p2", 60)
+		c.pass(5 * time.Minute)
+		zone := append(c.guests[:20:20], c.guests[60:80]...)
+		c.each(zone, func(g *guest) { g.cut = true })
+		c.pass(10 * time.Minute)
+		c.wantStates("cut off", map[watch.State]int{watch.OK: 80, watch.Firing: 40})
+		if got := c.outbox.Storms(); len(got) != 1 || got[0].Domain != "all" || got[0].Overdue != 40 {
+			t.Errorf("storms %+v, want one of 40 in all", got)
+		}
+		c.each(zone, func(g *guest) { g.cut = false })
+		c.pass(windows)
+		c.wantRestarts("a zone without its network")
+		c.wantStates("two windows after it", map[watch.State]int{watch.OK: 120})
+		c.wantHistory(watch.EventQuery{Kinds: []watch.EventKind{watch.Gate}}, "storm: nothing rough is done: ")
+	})
+}
