@@ -160,16 +160,19 @@ func (d *directory) read(ctx context.Context, access string, than time.Time) (*e
 var errUnread = errors.New("the access key could not be read again a moment ago")
 
 // readAgain is read for a signature that does not match. Anybody can make such
-// signatures: what failed is not tried for each of them.
+// signatures: what failed is not tried for each of them, not even for those
+// that come at the moment at which it fails.
 func (d *directory) readAgain(ctx context.Context, access string, than time.Time) (*entry, error) {
-	if d.unread.has(access) {
-		return nil, errUnread
-	}
-	e, err := d.read(ctx, access, than)
-	if _, refused := errors.AsType[*Error](err); err != nil && !refused {
-		d.unread.add(access)
-	}
-	return e, err
+	return share(ctx, &d.flights, "again "+access, func(ctx context.Context) (*entry, error) {
+		if d.unread.has(access) {
+			return nil, errUnread
+		}
+		e, err := d.read(ctx, access, than)
+		if _, refused := errors.AsType[*Error](err); err != nil && !refused {
+			d.unread.add(access)
+		}
+		return e, err
+	})
 }
 
 func (d *directory) forget(access string) {
