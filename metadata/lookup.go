@@ -70,14 +70,15 @@ func nextKey(path string) (key, rest string, more bool) {
 }
 
 func step(value json.RawMessage, key string) (json.RawMessage, bool) {
-	switch (node{raw: value}).kind() {
+	n := node{raw: value, warn: new([]*PathError)}
+	switch n.kind() {
 	case '{':
-		var object map[string]json.RawMessage
-		if json.Unmarshal(value, &object) != nil {
-			return nil, false
+		members, _ := n.members("an object")
+		for _, m := range members {
+			if m.key == key {
+				return m.raw, true
+			}
 		}
-		v, ok := object[key]
-		return v, ok
 	case '[':
 		var list []json.RawMessage
 		i, err := strconv.Atoi(key)
