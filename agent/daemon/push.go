@@ -124,11 +124,12 @@ func (o *outbox) last(ctx context.Context) {
 func (o *outbox) push(ctx context.Context) {
 	o.mu.Lock()
 	points, config, fresh := o.points, o.config, o.fresh
-	o.points, o.fresh, o.pushing = nil, false, true
-	o.mu.Unlock()
-	if len(points) == 0 {
+	if len(points) == 0 { // it was woken by what went with the last push
+		o.mu.Unlock()
 		return
 	}
+	o.points, o.fresh, o.pushing = nil, false, true
+	o.mu.Unlock()
 	sent, err := o.send(ctx, config, fresh, points)
 	o.mu.Lock()
 	defer o.mu.Unlock()
