@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -81,6 +82,10 @@ func (p *poller) load(config Config) (hooks.Config, error) {
 		missing = []string{"the metadata is not polled: write resource = ID to [main] of " + stats.AgentConfig + ", or a hook that names one"}
 	}
 	p.mu.Lock()
+	if err == nil || errors.Is(err, hooks.ErrNoStack) {
+		ids := hooks.Resources(c.Hooks)
+		maps.DeleteFunc(p.known, func(id string, _ *resource) bool { return id != config.Resource && !slices.Contains(ids, id) })
+	}
 	fresh := !slices.Equal(p.problems, problems) || !slices.Equal(p.missing, missing)
 	p.problems, p.missing = problems, missing
 	p.mu.Unlock()
