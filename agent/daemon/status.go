@@ -135,7 +135,7 @@ func (p *poller) report(s *Status, _ *task) {
 		}
 		s.Hooks = append(s.Hooks, hook)
 	}
-	left, _ := hup.LeftAlone(path)
+	left, _ := hup.LeftAlone(path, append(hooks.Resources(c.Hooks), config.Resource))
 	s.LeftAlone = append(s.LeftAlone, left...)
 }
 

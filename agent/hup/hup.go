@@ -78,13 +78,7 @@ func (p *Pass) Run(ctx context.Context) error {
 	for _, h := range p.Config.Hooks {
 		r.note(r.compare(ctx, h))
 	}
-	for _, s := range r.subjects {
-		r.watch(ctx, s)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return errors.Join(r.errs...)
+	return r.watchAll(ctx)
 }
 
 // resources are those that are looked at.
@@ -104,13 +98,7 @@ func (p *Pass) Services(ctx context.Context) error {
 		return err
 	}
 	defer r.lock.Release()
-	for _, s := range r.subjects {
-		r.watch(ctx, s)
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return errors.Join(r.errs...)
+	return r.watchAll(ctx)
 }
 
 // Tell runs the hooks for a service that something else has found down, with

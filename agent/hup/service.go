@@ -51,16 +51,31 @@ func startService(ctx context.Context, s *sys.System, manager, name string) erro
 // A watched service is one that the metadata want running.
 type watched struct{ manager, name string }
 
-// watch sees to the services of a resource.
+// watchAll sees to the services, and ends the pass.
+func (r *run) watchAll(ctx context.Context) error {
+	for _, s := range r.subjects {
+		r.watch(ctx, s)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r.note(r.state.save())
+	return errors.Join(r.errs...)
+}
+
+// watch sees to the services of a resource, and forgets those that were.
 func (r *run) watch(ctx context.Context, s *subject) {
-	for _, w := range r.watched(s) {
+	list := slices.DeleteFunc(r.watched(s), func(w watched) bool {
+		return slices.ContainsFunc(r.Except, func(name string) bool { return services.Same(name, w.name) })
+	})
+	for _, w := range list {
 		if ctx.Err() != nil {
 			return
 		}
-		if slices.ContainsFunc(r.Except, func(name string) bool { return services.Same(name, w.name) }) {
-			continue
-		}
 		r.service(ctx, s, w)
+	}
+	if s.settled || s.known.Bytes() != nil {
+		r.state.keepServices(s.id, list)
 	}
 }
 
@@ -119,7 +134,7 @@ func (r *run) service(ctx context.Context, s *subject, w watched) {
 		}
 		return
 	}
-	id := s.id + "|" + w.name
+	id := s.id + serviceMark + w.name
 	st := r.state.Services[id]
 	result := Started
 	switch {

@@ -262,11 +262,52 @@ func TestResourceWithoutHook(t *testing.T) {
 	for range 5 {
 		g.run()
 	}
-	left, err := LeftAlone(g.statePath())
+	left, err := LeftAlone(g.statePath(), g.pass.resources())
 	if len(*starts) != 3 || err != nil || fmt.Sprint(left) != "[R|httpd]" {
 		t.Errorf("started %q, left alone %q, %v", *starts, left, err)
 	}
 	if last, ok := g.pass.Cache.Last(""); !ok || string(last.Bytes()) == "" {
 		t.Errorf("the metadata was not kept as the last: %s", last.Bytes())
 	}
+}
+
+// A service that an update takes away, or that something else keeps alive from
+// then on, is not told of as left alone for ever.
+func TestServiceThatIsNotWatchedAnyLongerIsForgotten(t *testing.T) {
+	for name, change := range map[string]func(*guest){
+		"taken away":          func(g *guest) { g.tell("R", `{"AWS::CloudFormation::Init": {"config": {}}}`) },
+		"no metadata for it":  func(g *guest) { g.tell("R", `{}`) },
+		"is left to others":   func(g *guest) { g.pass.Except = []string{"httpd.service"} },
+		"resource is deleted": func(g *guest) { g.heat["R"] = Resource{Status: "DELETE_COMPLETE"} },
+		"another resource":    func(g *guest) { g.pass.Resource = "S"; g.tell("S", `{}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t)
+			g.pass.Resource = "R"
+			g.tell("R", withServices)
+			g.serve(map[string]string{"httpd": "broken"})
+			for range 4 {
+				g.run()
+			}
+			change(g)
+			g.run()
+			if left, err := LeftAlone(g.statePath(), g.pass.resources()); err != nil || len(left) > 0 {
+				t.Errorf("left alone: %q, %v", left, err)
+			}
+		})
+	}
+	t.Run("cannot be read", func(t *testing.T) { // what was known stays
+		g := newGuest(t)
+		g.pass.Resource = "R"
+		g.tell("R", withServices)
+		g.serve(map[string]string{"httpd": "broken"})
+		for range 4 {
+			g.run()
+		}
+		delete(g.heat, "R")
+		g.runFails("Heat does not tell of R")
+		if left, err := LeftAlone(g.statePath(), g.pass.resources()); err != nil || len(left) != 1 {
+			t.Errorf("left alone: %q, %v", left, err)
+		}
+	})
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
@@ -46,6 +48,9 @@ type serviceState struct {
 	Limited bool        `json:"limited,omitempty"` // left alone, until something else starts it
 	Pending bool        `json:"pending,omitempty"` // started, and the hooks not yet told
 }
+
+// serviceMark parts the resource and the service in a key of Services.
+const serviceMark = "|"
 
 // key is where the last value of a hook is.
 func key(h hooks.Hook) string { return h.Name + "|" + h.Path }
@@ -95,6 +100,17 @@ func (s *state) set(key string, value json.RawMessage) {
 func (s *state) setHook(key string, h hookState) { s.Hooks[key], s.changed = h, true }
 
 func (s *state) setService(key string, v serviceState) { s.Services[key], s.changed = v, true }
+
+// keepServices forgets the services of a resource that are not in a list.
+func (s *state) keepServices(resource string, list []watched) {
+	for id := range s.Services {
+		of, name, _ := strings.Cut(id, serviceMark)
+		if of == resource && !slices.ContainsFunc(list, func(w watched) bool { return w.name == name }) {
+			delete(s.Services, id)
+			s.changed = true
+		}
+	}
+}
 
 // save writes the state when it has changed: values are secrets, so that
 // file and directory are for their owner alone.

@@ -3,6 +3,7 @@ package hup
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/hooks"
@@ -52,13 +53,13 @@ func Status(path string, list []hooks.Hook) ([]HookStatus, error) {
 	return all, nil
 }
 
-// LeftAlone returns the services, each as RESOURCE|SERVICE, that were started
-// too often and are left alone.
-func LeftAlone(path string) ([]string, error) {
+// LeftAlone returns the services of resources, each as RESOURCE|SERVICE, that
+// were started too often and are left alone.
+func LeftAlone(path string, resources []string) ([]string, error) {
 	st, err := loadState(path)
 	var names []string
 	for name, s := range st.Services {
-		if s.Limited {
+		if of, _, _ := strings.Cut(name, serviceMark); s.Limited && slices.Contains(resources, of) {
 			names = append(names, name)
 		}
 	}
