@@ -12,6 +12,7 @@ import (
 const (
 	maxFailures = 10
 	maxWait     = time.Hour
+	maxEarly    = 30 * time.Second
 )
 
 // compare runs the action of a hook when its value is another one than at its
@@ -53,7 +54,7 @@ func (h hookState) due(now time.Time) bool {
 // fire runs the action of a hook for a value. Only its success makes the
 // value the last one seen.
 func (r *run) fire(ctx context.Context, h hooks.Hook, s *subject, trigger string) error {
-	now := valueOf(h.Target, s.now)
+	now, began := valueOf(h.Target, s.now), time.Now()
 	err := r.act(ctx, action{hook: h, trigger: trigger, old: r.state.Values[key(h)], now: now})
 	if err != nil && ctx.Err() != nil {
 		return nil // it was cut short: the next pass runs it again
@@ -70,7 +71,7 @@ func (r *run) fire(ctx context.Context, h hooks.Hook, s *subject, trigger string
 	failed.Ran, failed.Trigger, failed.Error = time.Now(), trigger, err.Error()
 	if trigger != manual {
 		failed.Failures++
-		failed.Next = failed.Ran.Add(wait(r.Config.Interval, failed.Failures, maxWait))
+		failed.Next = r.next(began, failed)
 	}
 	r.state.setHook(key(h), failed)
 	r.note(r.state.save())
@@ -78,6 +79,16 @@ func (r *run) fire(ctx context.Context, h hooks.Hook, s *subject, trigger string
 		r.System.Log.Error("hook has failed too often: it is left until the value changes again", "hook", h.Name, "failures", failed.Failures)
 	}
 	return err
+}
+
+// next is when an action that began then, and has failed, is tried again. A
+// pass that comes a little early does not leave that to the one after it.
+func (r *run) next(began time.Time, failed hookState) time.Time {
+	interval := r.Config.Interval
+	if failed.Ran.Sub(began) > interval {
+		began = failed.Ran
+	}
+	return began.Add(wait(interval, failed.Failures, maxWait) - min(interval/5, maxEarly))
 }
 
 // wait is the time before the next try after so many failures: 1, 2, 4...

@@ -71,6 +71,29 @@ func TestBackOffGoesByInterval(t *testing.T) {
 	})
 }
 
+// An action takes its time, and passes come as they come: the first try after a
+// failure is that of the next pass all the same.
+func TestActionsThatTakeTimeAreTriedAtTheNextPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, on(t, "h", all, "R.Metadata", "x"))
+		g.tell("R", `{}`)
+		var at []string
+		start := time.Now()
+		g.pass.System.Run = func(context.Context, sys.Cmd) (sys.Result, error) {
+			at = append(at, fmt.Sprint(int(time.Since(start).Minutes())))
+			time.Sleep(20 * time.Second)
+			return sys.Result{Status: 1}, nil
+		}
+		for n := range 20 {
+			time.Sleep(time.Until(start.Add(time.Duration(n)*time.Minute + 5*time.Second*time.Duration((n+1)%2))))
+			_ = g.pass.Run(g.t.Context())
+		}
+		if got, want := strings.Join(at, " "), "0 1 3 7 15"; got != want {
+			t.Errorf("tries at minutes %s, want %s", got, want)
+		}
+	})
+}
+
 func TestChangeThatIsTakenBackIsForgotten(t *testing.T) {
 	g := newGuest(t, on(t, "h", "post.update", "R.Metadata.a", `exit 3`))
 	g.applied("R", `{"a": 1}`)
