@@ -76,6 +76,7 @@ type watcher struct {
 	config Check
 	roots  *x509.CertPool
 	untold string // a result that the hooks are yet to be told; empty: none
+	early  bool   // the next check comes at once: the service may still be on its way up
 
 	mu    sync.Mutex // guards state
 	state condition
@@ -91,7 +92,9 @@ func (w *watcher) passes() bool {
 func (w *watcher) run(ctx context.Context) {
 	checker := check.Checker{System: w.system(), Roots: w.roots}
 	err := checker.Check(ctx, w.config.Probe)
-	if ctx.Err() != nil {
+	early := w.early
+	w.early = false
+	if ctx.Err() != nil || early && err != nil {
 		return
 	}
 	w.mu.Lock()

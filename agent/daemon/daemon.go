@@ -15,6 +15,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,7 +154,11 @@ func (d *Daemon) reload() {
 	roots := d.Roots(c)
 	for _, k := range c.Checks {
 		w := &watcher{Daemon: d, config: k, roots: roots}
-		list = append(list, d.task("check "+k.Name, k.Interval, fmt.Sprintf("%#v%s", k, c.CAFile), w.run, w))
+		t := d.task("check "+k.Name, k.Interval, fmt.Sprintf("%#v%s", k, c.CAFile), w.run, w)
+		// The heartbeat waits for it, and may not for a whole interval.
+		w.early = slices.Contains(c.Heartbeat.While, k.Name)
+		t.atOnce = w.early
+		list = append(list, t)
 	}
 	for _, j := range c.Jobs {
 		list = append(list, d.jobTask(j))
