@@ -12,20 +12,19 @@ const AllProjects = "all"
 type Census struct {
 	Overdue int       // no push for 1.25 × their usual interval
 	Counted int       // of Overdue, where one project counts for at most half
-	Alive   int       // when the first of Overdue fell overdue, that one too
+	Alive   int       // before any of Overdue fell overdue: they too, and whoever came since
 	Since   time.Time // when that was; zero: none is overdue
 }
 
 // storms counts the guests of one domain.
 type storms struct {
-	alive, overdue int
+	alive, overdue int     // a guest is one or the other
 	first          instant // when the first of overdue fell overdue
-	before         int     // alive then
 }
 
 func (s *storms) fall(at instant) {
 	if s.overdue++; s.overdue == 1 {
-		s.first, s.before = at, s.alive
+		s.first = at
 	}
 	s.alive--
 }
@@ -78,28 +77,10 @@ func (e *Engine) LeaveOut(id int64, out bool) {
 	}
 	overdue := en.overdue
 	e.setOverdue(en, false)
-	if out {
-		e.recount(en, -1)
-	}
+	e.alive(en, -1)
 	en.leftOut = out
-	if !out {
-		e.recount(en, 1)
-	}
+	e.alive(en, 1)
 	e.setOverdue(en, overdue)
-}
-
-// recount is alive for a guest that was there before: a count of overdue
-// guests that goes on is of it too.
-func (e *Engine) recount(en *entry, by int) {
-	e.alive(en, by)
-	if !en.kind.rule.presence || !en.beats.fed || en.leftOut {
-		return
-	}
-	for _, s := range []*storms{&e.storms, &en.project.storms} {
-		if s.overdue > 0 {
-			s.before += by
-		}
-	}
 }
 
 // overdueAt is when a guest falls overdue if nothing more arrives.
@@ -150,5 +131,5 @@ func (e *Engine) census(s *storms, now time.Time) Census {
 	if s.overdue == 0 {
 		return Census{Alive: s.alive}
 	}
-	return Census{Overdue: s.overdue, Alive: s.before, Since: e.wall(s.first, now)}
+	return Census{Overdue: s.overdue, Alive: s.alive + s.overdue, Since: e.wall(s.first, now)}
 }

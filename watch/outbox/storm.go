@@ -34,7 +34,7 @@ type storm struct {
 type Storm struct {
 	Domain  string    `json:"domain"` // a project, or all
 	Overdue int       `json:"overdue"`
-	Alive   int       `json:"alive"` // when the first of them fell overdue
+	Alive   int       `json:"alive"` // they too, and whoever came since the first of them fell overdue
 	Since   time.Time `json:"since"`
 	Waived  bool      `json:"waived,omitempty"` // an operator lets actions go all the same
 }
