@@ -253,6 +253,18 @@ func (m *memory) Rows(_ context.Context, q RowQuery) ([]Row, error) {
 	return rows[:min(len(rows), cmp.Or(q.Limit, 100))], nil
 }
 
+func (m *memory) GivenUp(context.Context) (map[int64]int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	given := map[int64]int{}
+	for _, r := range m.rough {
+		if r.Status == GaveUp {
+			given[r.AlarmID] = max(given[r.AlarmID], r.Number)
+		}
+	}
+	return given, nil
+}
+
 func (m *memory) Forgive(ctx context.Context, object string, e watch.Event) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -144,3 +144,15 @@ func (o *Outbox) giveUp(alarm int64) {
 	o.hopeless[alarm] = true
 	o.Engine.LeaveOut(alarm, true)
 }
+
+// recallGivenUp leaves out those that were given up before the server started,
+// and are still in the ALARM for which they were.
+func (o *Outbox) recallGivenUp(ctx context.Context) error {
+	given, err := o.Store.GivenUp(ctx)
+	for alarm, number := range given {
+		if v, known := o.Engine.ViewID(o.now(), alarm); known && v.State == watch.Firing && v.Number == number {
+			o.giveUp(alarm)
+		}
+	}
+	return err
+}

@@ -168,6 +168,9 @@ func (o *Outbox) takeOver(ctx context.Context) bool {
 			err = o.Store.Rouse(ctx, "", o.now())
 		}
 		if err == nil {
+			err = o.recallGivenUp(ctx)
+		}
+		if err == nil {
 			return true
 		}
 		o.Log.Error("no action is taken until the store takes what was done", "err", err)

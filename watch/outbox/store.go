@@ -51,6 +51,10 @@ type Store interface {
 	// Rows returns rows by their birth, the newest first.
 	Rows(ctx context.Context, q RowQuery) ([]Row, error)
 
+	// GivenUp returns, by alarm, the number of the last transition for which a
+	// rough action was given up.
+	GivenUp(ctx context.Context) (map[int64]int, error)
+
 	// Forgive marks the rows of an object that ever began as forgiven, and
 	// returns how many.
 	Forgive(ctx context.Context, object string, e watch.Event) (int, error)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -406,6 +407,22 @@ func TestHeld(t *testing.T) {
 		if got, err := s.Held(t.Context(), "g3", project); err != nil || got != want {
 			t.Errorf("Held in %q = %d, %v, want %d", project, got, err, want)
 		}
+	}
+}
+
+func TestGivenUp(t *testing.T) {
+	s := fresh(t)
+	ended := func(alarm int64, number int, status outbox.Status) outbox.Row {
+		r := rough(fmt.Sprint("t", alarm), number)
+		r.AlarmID, r.Status = alarm, status
+		r.Key += string(status)
+		return r
+	}
+	told := message(4, 1, 0)
+	told.Status = outbox.GaveUp
+	add(t, s, ended(1, 3, outbox.GaveUp), ended(1, 7, outbox.GaveUp), ended(1, 8, outbox.Done), ended(2, 1, outbox.Refused), told)
+	if got, err := s.GivenUp(t.Context()); err != nil || !maps.Equal(got, map[int64]int{1: 7}) {
+		t.Errorf("GivenUp = %v, %v, want the seventh transition of alarm 1", got, err)
 	}
 }
 

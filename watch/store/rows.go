@@ -119,6 +119,19 @@ func rowQuery(q outbox.RowQuery) (string, []any) {
 	return "SELECT " + rowColumns + " FROM outbox WHERE " + which.String() + fmt.Sprintf(" ORDER BY id DESC LIMIT %d", q.Limit), which.args
 }
 
+const givenUp = "SELECT alarm_id, max(number) FROM outbox WHERE rough AND status = 'gave-up' AND alarm_id > 0 GROUP BY alarm_id"
+
+// GivenUp implements outbox.Store.
+func (s *Store) GivenUp(ctx context.Context) (map[int64]int, error) {
+	given := map[int64]int{}
+	err := each(ctx, s.readers, func(r *row) error {
+		alarm := r.number()
+		given[alarm] = int(r.number())
+		return nil
+	}, givenUp)
+	return given, s.wrap("read which actions were given up", err)
+}
+
 const suspensionColumns = "scope, project, name, owner, reason, since, until"
 
 func readSuspension(r *row) outbox.Suspension {

@@ -114,6 +114,7 @@ CREATE INDEX outbox_of_alarm ON outbox (alarm_id / 4096);
 CREATE INDEX outbox_messages ON outbox (alarm_id, number, repeated) WHERE NOT rough AND stage < 2;
 CREATE INDEX outbox_begun ON outbox (began) WHERE began > 0;
 CREATE INDEX outbox_of_object ON outbox (object) WHERE began > 0;
+CREATE INDEX outbox_given_up ON outbox (alarm_id, number) WHERE rough AND status = 'gave-up';
 
 CREATE TABLE suspension (
   id      INTEGER PRIMARY KEY AUTOINCREMENT,
