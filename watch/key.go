@@ -69,8 +69,8 @@ func pair(k *key, en *entry) bool {
 
 // add adds an alarm, and says whether it is new.
 func (k *key) add(at place) bool {
-	switch _, known := k.many[at]; {
-	case known, k.one == at:
+	switch {
+	case k.fed(at):
 		return false
 	case k.many != nil:
 		k.many[at] = struct{}{}
@@ -81,6 +81,12 @@ func (k *key) add(at place) bool {
 		k.one = at
 	}
 	return true
+}
+
+// fed says whether the key fed an alarm.
+func (k *key) fed(at place) bool {
+	_, many := k.many[at]
+	return many || k.one == at
 }
 
 // remove takes an alarm away, and says whether it was the last.

@@ -144,6 +144,7 @@ func (p *push) take(project *project, s *Sample) {
 			if s.Alarm != "" {
 				e.misrouted(p.caller, s.Alarm, p.now)
 			}
+			p.otherStack(en)
 			return
 		}
 		fed = true

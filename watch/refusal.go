@@ -86,6 +86,25 @@ func (e *Engine) SignOfLife(now time.Time, access string) {
 	}
 }
 
+// otherStack says that a sample for an alarm is refused, since the key is of
+// another stack. If it has fed the alarm before, its guest lives, though it is
+// not heard: that is no silence of this alarm, for a day since its last sample.
+func (p *push) otherStack(en *entry) {
+	h, k := &en.beats, p.e.keyNamed(p.caller.Access)
+	if k == nil || !k.fed(en.place) || !en.kind.rule.presence || p.at-h.last > instant(signOfLife) {
+		return
+	}
+	if h.from <= h.last {
+		p.e.tell(p.now, Event{Kind: Deafness, Project: en.project.id, Alarm: en.name,
+			Summary: "not heard: pushes of key " + k.access + " are refused, as it is of another stack"})
+	}
+	h.from = max(h.from, p.at)
+	if en.overdue {
+		p.e.setOverdue(en, false)
+		p.e.again(en)
+	}
+}
+
 // tellOfKey tells the history of each presence alarm that a key has fed.
 func (e *Engine) tellOfKey(now time.Time, k *key, text string) {
 	for en := range e.fedWith(k) {

@@ -255,3 +255,38 @@ func TestRefusedKeysAreListed(t *testing.T) {
 		t.Errorf("Refused = %+v once a push is taken, want none", got)
 	}
 }
+
+// A guest whose key is bound to another stack than before still lives: what it
+// pushes to the alarm that it fed is no arrival, and for a day no silence either.
+func TestPushesThatAreRefusedForTheirStackAreASignOfLife(t *testing.T) {
+	b := newRefused(t)
+	moved := guest
+	moved.Stack = "elsewhere"
+	b.pass(23*time.Hour, func(now time.Time) {
+		if now.Second() == 0 {
+			b.e.Put(now, moved, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: "h", Count: 1}})
+		}
+	})
+	b.want("h", OK)
+	if told, want := b.events(), []string{"not heard: pushes of key " + guest.Access + " are refused, as it is of another stack"}; !reflect.DeepEqual(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	stranger := moved
+	stranger.Access = "stranger" // that never fed it
+	b.pass(10*time.Minute, func(now time.Time) {
+		b.e.Put(now, stranger, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: "h", Count: 1}})
+	})
+	b.want("h", Firing)
+}
+
+func TestPushesThatAreRefusedForTheirStackKeepNobodyAliveForEver(t *testing.T) {
+	b := newRefused(t)
+	moved := guest
+	moved.Stack = "elsewhere"
+	b.pass(25*time.Hour, func(now time.Time) {
+		if now.Second() == 0 {
+			b.e.Put(now, moved, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: "h", Count: 1}})
+		}
+	})
+	b.want("h", Firing)
+}
