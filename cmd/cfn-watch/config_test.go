@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -104,6 +105,31 @@ func TestCommandsThatCannotBeRunAreTold(t *testing.T) {
 		`[exec nobody] cannot be run here: user: unknown user no-such-user`,
 	}
 	if got := c.refusals(&rules.Set{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// A server that is not root cannot become nobody, as whom a command runs that says
+// nothing: once it was the first alarm that told.
+func TestCommandsThatTakeRootAreTold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be somebody else for a time")
+	}
+	c, err := parseConfig("c", []byte("[exec a]\nargv = /bin/true\n[exec b]\nargv = /bin/true\nuser =\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.stuck(); got != nil {
+		t.Errorf("root is told %q", got)
+	}
+	if err := syscall.Seteuid(65534); err != nil {
+		t.Fatal(err)
+	}
+	got := c.stuck()
+	if err := syscall.Seteuid(0); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{`[exec a] cannot run as nobody: the server is not root: "user =" runs it as the server`}; !reflect.DeepEqual(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }

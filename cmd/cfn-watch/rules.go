@@ -72,9 +72,20 @@ func (c *config) unfit() (lines []string) {
 	return lines
 }
 
+// stuck says which commands this process may not run as the user that they are
+// to have: "cfn-watch check" is often another's.
+func (c *config) stuck() (lines []string) {
+	for _, x := range c.execs {
+		if _, err := outbox.SwitchTo(x.user); err != nil {
+			lines = append(lines, fmt.Sprintf("[exec %s] %v: \"user =\" runs it as the server", x.name, err))
+		}
+	}
+	return lines
+}
+
 // applyRules leads the engine's alarms to what the files say.
 func applyRules(ctx context.Context, c *config, set *rules.Set, engine *watch.Engine, log *slog.Logger) error {
-	for _, line := range c.refusals(set) {
+	for _, line := range append(c.refusals(set), c.stuck()...) {
 		log.Warn(line)
 	}
 	done, err := set.Apply(ctx, time.Now(), engine)

@@ -85,7 +85,7 @@ func (c *Commands) Act(ctx context.Context, r Row) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	account, err := switchTo(command.User)
+	account, err := SwitchTo(command.User)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -249,9 +249,10 @@ func environment(r Row) []string {
 	return vars
 }
 
-// switchTo is the account to become: none where the server is it already,
-// which it may stay without being root.
-func switchTo(name string) (string, error) {
+// SwitchTo is the account that a command of a user has to become: none where the
+// process is it already, which it may stay without being root. It is an error
+// where it may not.
+func SwitchTo(name string) (string, error) {
 	// The own user needs no switch, which root of a user namespace may not make.
 	if own, err := user.Current(); err == nil && (own.Username == name || own.Uid == name) {
 		return "", nil
