@@ -250,6 +250,9 @@ func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, e
 
 // take begins a row that is due, or returns why not as changes.
 func (o *Outbox) take(ctx, working context.Context, look *lookout, r *Row) ([]Change, error) {
+	if o.has(r.Key) { // its lease is over, by a clock that was set ahead: it has gone on since it was read
+		return nil, nil
+	}
 	if !r.Status.InFlight() {
 		answer, err := look.ask(ctx, r)
 		if err != nil {
@@ -293,6 +296,13 @@ func places(r *Row) map[string]int {
 		"project " + r.Project:       messagesOfProject,
 		"at " + endpointOf(r.Action): messagesOfEndpoint,
 	}
+}
+
+// has says whether a row is worked on here.
+func (o *Outbox) has(key string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.busy[key] != nil
 }
 
 func (o *Outbox) reserve(r *Row, w *work) bool {
