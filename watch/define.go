@@ -122,6 +122,9 @@ func (e *Engine) settle(a Alarm, now time.Time) {
 	reason, data := e.said(en, now)
 	e.set(en, a)
 	en.limited(1)
+	if old.Repeat != a.Repeat {
+		en.skipRepeats(e.instant(now))
+	}
 	if !fedAlike(&old, &a) {
 		en.clear()
 	}

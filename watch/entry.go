@@ -36,6 +36,7 @@ type entry struct {
 	window   *window // of an alarm that is not on presence
 	cell     int64   // bucket in which it was last looked at for a sample
 	since    int64   // of the state, by the wall clock, in nanoseconds
+	entered  instant // the state, by which messages are repeated
 	told     *told   // of the transition into the state; nil: it was derived, or there was none
 	project  *project
 	id       int64

@@ -156,9 +156,8 @@ func (en *entry) restore(k Kept, now time.Time) error {
 	if !k.Since.IsZero() {
 		en.since = k.Since.UnixNano()
 	}
-	if en.repeats() { // those missed while the server was away are not made up for
-		en.repeated = int32(now.Sub(k.Since) / en.kind.alarm.Repeat)
-	}
+	en.entered = instant(min(en.since, now.UnixNano())) // the clock may have been set back since
+	en.skipRepeats(instant(now.UnixNano()))             // those missed while the server was away
 	var p packed
 	var err error
 	if len(k.Window) > 0 {

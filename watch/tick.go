@@ -177,13 +177,13 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 	if at < en.held {
 		v.state, next = en.state(), min(next, en.held)
 	}
-	e.looks.set(en, min(next, e.repeatAt(en, now)))
+	e.looks.set(en, min(next, en.repeatAt(at)))
 	if v.state != en.state() {
 		l.change = e.transition(en, v.state, v.reason, v.data, now)
 		l.change.Derived = v.derived
 		return l, true
 	}
-	l.repeat = en.repeatDue(now)
+	l.repeat = en.repeatDue(at)
 	return l, l.repeat != 0
 }
 
@@ -293,9 +293,10 @@ func (e *Engine) apply(l look, now time.Time) {
 	}
 	t := l.change
 	e.totals.count(en, -1)
-	en.enter(*t)
+	at := e.instant(now)
+	en.enter(*t, at)
 	e.totals.count(en, 1)
-	e.looks.set(en, min(en.next, e.repeatAt(en, now)))
+	e.looks.set(en, min(en.next, en.repeatAt(at)))
 }
 
 // logChanges has a line for each change. It is called without the lock: in a storm
@@ -309,8 +310,8 @@ func (e *Engine) logChanges(ctx context.Context, transitions []Transition) {
 }
 
 // enter makes a transition the present state.
-func (en *entry) enter(t Transition) {
-	en.in, en.number, en.since, en.repeated = codeOf(t.To), int32(t.Number), t.At.UnixNano(), 0
+func (en *entry) enter(t Transition, at instant) {
+	en.in, en.number, en.since, en.entered, en.repeated = codeOf(t.To), int32(t.Number), t.At.UnixNano(), at, 0
 	if en.told = nil; !t.Derived {
 		en.told = &told{t.Reason, t.Data}
 	}
@@ -330,24 +331,34 @@ func (en *entry) repeats() bool {
 }
 
 // repeatDue is the number of the repeat that is due; 0: none.
-func (en *entry) repeatDue(now time.Time) int {
+func (en *entry) repeatDue(at instant) int {
 	if !en.repeats() {
 		return 0
 	}
-	if n := int(time.Duration(now.UnixNano()-en.since) / en.kind.alarm.Repeat); n > int(en.repeated) {
+	if n := en.repeatsUntil(at); n > int(en.repeated) {
 		return n
 	}
 	return 0
 }
 
+// repeatsUntil is how many repeats were due by then, since the state began.
+func (en *entry) repeatsUntil(at instant) int {
+	return int(time.Duration(at-en.entered) / en.kind.alarm.Repeat)
+}
+
+// skipRepeats has none made up for that were due before.
+func (en *entry) skipRepeats(at instant) {
+	if en.repeats() {
+		en.repeated = int32(en.repeatsUntil(at))
+	}
+}
+
 // repeatAt is when the next repeat is due.
-func (e *Engine) repeatAt(en *entry, now time.Time) instant {
+func (en *entry) repeatAt(at instant) instant {
 	if !en.repeats() {
 		return never
 	}
-	passed := time.Duration(now.UnixNano() - en.since)
-	n := passed/en.kind.alarm.Repeat + 1
-	return e.instant(now).plus(n*en.kind.alarm.Repeat - passed)
+	return en.entered.plus(time.Duration(en.repeatsUntil(at)+1) * en.kind.alarm.Repeat)
 }
 
 // cellOf numbers the times of which an alarm is looked at once at most.
