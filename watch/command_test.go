@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -488,4 +489,23 @@ func TestHugeValues(t *testing.T) {
 	if v, _ := b.e.View(b.now, "p", "cpu"); !json.Valid(v.Data) {
 		t.Errorf("data %s", v.Data)
 	}
+}
+
+// What is set by hand says nothing of arrivals, even if its data looks as if it
+// had been judged by them: a restart once took a guest that was never there for one
+// that had died.
+func TestSetStateIsNotTakenForJudged(t *testing.T) {
+	b := newBench(t, Options{})
+	b.define(heartbeat("h"))
+	data := json.RawMessage(`{"version":"1.0","allowedSilence":135,"text":"\"allowedSilence\":1"}`)
+	if err := b.e.SetState(t.Context(), b.now, member, "h", Firing, "by hand", data); err != nil {
+		t.Fatal(err)
+	}
+	var kept, given any
+	if v, _ := b.e.View(b.now, "p", "h"); json.Unmarshal(v.Data, &kept) != nil || json.Unmarshal(data, &given) != nil || !reflect.DeepEqual(kept, given) {
+		t.Errorf("the data is %s, want %s", v.Data, data)
+	}
+	b.restart()
+	b.pass(10 * time.Minute)
+	b.want("h", NoData)
 }

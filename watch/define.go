@@ -243,7 +243,7 @@ func (e *Engine) SetState(ctx context.Context, now time.Time, c Caller, name str
 	case len(data) > 0 && !json.Valid(data):
 		return &InvalidError{Code: "InvalidFormat", Mistakes: []Mistake{{"StateReasonData", "not JSON"}}}
 	}
-	b, err := e.setState(ctx, now, c, name, to, reason, data)
+	b, err := e.setState(ctx, now, c, name, to, reason, byHand(data))
 	e.logChanges(ctx, b.Transitions)
 	if err == nil && e.OnBatch != nil {
 		e.OnBatch(b)
