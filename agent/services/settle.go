@@ -114,7 +114,7 @@ func (j *job) settle(ctx context.Context) string {
 		case now.Sub(up) >= j.watch:
 			return ""
 		}
-		if now.After(end) {
+		if up.IsZero() && now.After(end) {
 			return fmt.Sprintf("it is still %s after %s", st.active, j.limit)
 		}
 		if !pause(ctx, j.poll) {
