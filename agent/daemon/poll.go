@@ -97,9 +97,9 @@ func (p *poller) load(config Config) (hooks.Config, error) {
 	return c, err
 }
 
-// interval is the time between two polls, and load says what is wrong.
+// interval is the time between two polls. What is wrong is said by load.
 func (p *poller) interval(config Config) time.Duration {
-	c, _ := hooks.LoadWith(hooks.Find(p.System.Root, ""), config.Main)
+	c, _ := p.load(config)
 	if c.Interval == 0 {
 		return hooks.DefaultInterval
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -36,7 +37,8 @@ type outbox struct {
 	pushing bool      // a push is under way
 	sent    time.Time // the server took something
 	answer  string    // to the last push: empty when it was taken
-	missing string    // what keeps pushes from being tried
+	missing string    // no server is named; empty: one is
+	unable  string    // what keeps pushes to the one that is from being tried
 	said    said
 
 	pusher *stats.Pusher // of run alone
@@ -62,14 +64,26 @@ func (o *outbox) knows() bool {
 	_, err := o.Pusher(config)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.found, o.missing = err == nil, ""
+	o.found, o.missing, o.unable = err == nil, "", ""
 	if err != nil {
-		o.missing = "nothing is sent to an alarm server: " + oneLine(err.Error())
-		if o.said.isNew([]string{o.missing}) {
-			o.System.Log.Error(o.missing)
+		line := "nothing is sent to an alarm server: " + oneLine(err.Error())
+		if o.said.isNew([]string{line}) {
+			o.System.Log.Error(line)
+		}
+		if errors.Is(err, stats.ErrNoServer) {
+			o.missing = line
+		} else {
+			o.unable = line
 		}
 	}
 	return o.found
+}
+
+// failing is why what was to be sent last was not; empty: it was.
+func (o *outbox) failing() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.Mask(cmp.Or(o.unable, o.answer))
 }
 
 // add has datapoints sent soon.

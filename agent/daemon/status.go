@@ -183,10 +183,11 @@ func (p *pulse) report(s *Status, _ *task) {
 	p.mu.Lock()
 	h.Paused = p.paused
 	p.mu.Unlock()
+	failing := p.outbox.failing()
 	p.outbox.mu.Lock()
 	h.Sent = p.outbox.sent
-	if p.outbox.answer != "" {
-		h.Answer, h.Failed = p.Mask(p.outbox.answer), true
+	if failing != "" {
+		h.Answer, h.Failed = failing, true
 	} else if h.Sent.IsZero() {
 		h.Answer = "none yet"
 	}
@@ -275,9 +276,7 @@ func (d *Daemon) tellSystemd() {
 			owner.report(&s, t)
 		}
 	}
-	d.outbox.mu.Lock()
-	s.Heartbeat.Failed = d.outbox.answer != ""
-	d.outbox.mu.Unlock()
+	s.Heartbeat.Failed = d.outbox.failing() != ""
 	line := fmt.Sprintf("%d checks, %d jobs", len(s.Checks), len(s.Jobs))
 	if failing := s.Failing(); len(failing) > 0 {
 		line += "; failing: " + strings.Join(failing, ", ")

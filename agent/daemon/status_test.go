@@ -2,7 +2,9 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,6 +35,43 @@ func TestStatusForgetsResourceThatIsNotPolledAnyLonger(t *testing.T) {
 			s := g.d.Status()
 			if len(s.Failing()) > 0 || len(s.Metadata) != 1 || s.Metadata[0].Resource != "Right" {
 				t.Errorf("after the reload: failing %q, metadata %+v", s.Failing(), s.Metadata)
+			}
+		})
+	})
+}
+
+// Without an alarm server nothing is to be sent; with one, what keeps it from
+// being reached is a failure.
+func TestServerThatCannotBeUsedIsAFailure(t *testing.T) {
+	for err, failing := range map[error]bool{fmt.Errorf("%w: give --url", stats.ErrNoServer): false, errors.New("no credentials"): true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGuest(t, "")
+			g.d.Pusher = func(Config) (*stats.Pusher, error) { return nil, err }
+			g.daemon(0, func() {
+				time.Sleep(2 * time.Minute)
+				s := g.d.Status()
+				if got := slices.Contains(s.Failing(), "heartbeat"); got != failing || len(s.Missing) == 0 {
+					t.Errorf("%v: failing %q, missing %q", err, s.Failing(), s.Missing)
+				}
+				var told bool
+				g.do(func() {
+					told = slices.ContainsFunc(g.notified, func(s string) bool { return strings.Contains(s, "failing: heartbeat") })
+				})
+				if told != failing {
+					t.Errorf("%v: systemd was told %q", err, g.notified)
+				}
+			})
+		})
+	}
+}
+
+// What is missing is said when the daemon begins, not when it is first missed.
+func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, "")
+		g.daemon(0, func() {
+			if s := g.d.Status(); len(s.Missing) != 1 || !strings.HasPrefix(s.Missing[0], "the metadata is not polled: ") {
+				t.Errorf("missing %q", s.Missing)
 			}
 		})
 	})
