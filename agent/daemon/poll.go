@@ -133,7 +133,8 @@ func (p *poller) begin() *pass {
 	output, flush := p.Output()
 	return &pass{
 		Pass: hup.Pass{
-			Config: c, System: p.system(), Cache: p.Cache, Resource: config.Resource, Output: output, Except: config.restarted(),
+			Config: c, System: p.system(), Cache: p.Cache, Resource: config.Resource, Output: output, Hide: p.Mask,
+			Except: config.restarted(),
 		},
 		config: config, err: err, release: func() { flush(); <-p.passing },
 	}

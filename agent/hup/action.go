@@ -33,7 +33,11 @@ func (r *run) act(ctx context.Context, a action) error {
 	log.Info("hook fires", "hook", a.hook.Name, "trigger", a.trigger, "resource", a.hook.Target.Resource)
 	err := r.perform(ctx, a)
 	if err != nil {
-		return errors.New("hook " + a.hook.Name + ": " + r.System.Mask.String(err.Error()))
+		text := r.System.Mask.String(err.Error())
+		if r.Hide != nil {
+			text = r.Hide(text)
+		}
+		return errors.New("hook " + a.hook.Name + ": " + text)
 	}
 	log.Info("hook done", "hook", a.hook.Name, "trigger", a.trigger)
 	return nil

@@ -56,10 +56,11 @@ type Pass struct {
 	Config   hooks.Config
 	System   *sys.System
 	Describe Describe
-	Cache    metadata.Cache // has what cfn-init applied last
-	Output   io.Writer      // gets what actions write, secrets masked; nil: nowhere
-	Resource string         // is looked at also when no hook names it; may be empty
-	Except   []string       // services that something else keeps alive
+	Cache    metadata.Cache      // has what cfn-init applied last
+	Output   io.Writer           // gets what actions write, secrets masked; nil: nowhere
+	Resource string              // is looked at also when no hook names it; may be empty
+	Hide     func(string) string // hides secrets that are not in the metadata; nil: there are none
+	Except   []string            // services that something else keeps alive
 
 	service supervisor // zero: the services of the machine
 }

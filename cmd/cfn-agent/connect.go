@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cfn-agent/cfn-agent/agent/retry"
+	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/metadata"
 	"github.com/cfn-agent/cfn-agent/metadata/awsquery"
 	"github.com/cfn-agent/cfn-agent/metadata/cfnapi"
@@ -77,11 +78,13 @@ func (o *connection) httpClient(e *env) (*http.Client, error) {
 	return &http.Client{Transport: transport}, nil
 }
 
-// credentials finds the key pair, and warns of what is unsafe about it.
+// credentials finds the key pair, hides it from the logs, and warns of what is
+// unsafe about it.
 func (o *connection) credentials(e *env, l *logs) (awsquery.Credentials, error) {
 	c, err := cfnapi.FindCredentials(cfnapi.CredentialOptions{
 		Root: e.root, File: o.credentialFile, AccessKey: o.accessKey, SecretKey: awsquery.Secret(o.secretKey),
 	})
+	l.keys.Store(sys.NewMask([]string{string(c.SecretKey)}))
 	if c.Loose {
 		l.Warn("credentials file can be read by others: make its mode 0600", "file", c.File)
 	}

@@ -171,7 +171,7 @@ func (h *hupRun) pass(ctx context.Context, config hooks.Config, trigger string) 
 		describe = h.backOff.Describe(describe, config.Interval)
 	}
 	p := &hup.Pass{
-		Config: config, Cache: h.e.cache(), Describe: describe,
+		Config: config, Cache: h.e.cache(), Describe: describe, Hide: h.logs.hide,
 		System: &sys.System{Root: h.e.root, Run: sys.Exec, Environ: h.e.environ, Log: h.logs.Logger},
 	}
 	output := &lineLog{log: h.logs.file}

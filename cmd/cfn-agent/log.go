@@ -25,7 +25,8 @@ import (
 // shown is masked in both.
 type logs struct {
 	*slog.Logger
-	mask atomic.Pointer[sys.Mask]
+	mask atomic.Pointer[sys.Mask] // of metadata
+	keys atomic.Pointer[sys.Mask] // of the credentials in use
 	// file is the log file alone, for what stderr is told in another way.
 	file   *slog.Logger
 	closer io.Closer
@@ -116,7 +117,7 @@ func (l *logs) hide(text string) string {
 			return -1
 		}
 		return r
-	}, awsquery.Redact(l.mask.Load().String(text)))
+	}, awsquery.Redact(l.mask.Load().String(l.keys.Load().String(text))))
 }
 
 // shown is err with a text that may be shown.

@@ -188,7 +188,6 @@ func runPushStats(ctx context.Context, e *env, c *cobra.Command, o pushStatsOpti
 			return nil
 		}
 	}
-	l.mask.Store(sys.NewMask([]string{string(pusher.Credentials.SecretKey)}))
 	points, readErr := o.gather(ctx, e, l, pusher.HTTP)
 	if len(points) == 0 {
 		return readErr
