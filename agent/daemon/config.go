@@ -188,9 +188,11 @@ func (c *Config) stats(r *reader) {
 	if names == nil {
 		names = defaultMetrics
 	}
+	// Those two follow from checks, and have sections of their own.
+	known := slices.DeleteFunc(stats.Names(), func(name string) bool { return name == stats.Heartbeat || name == stats.ServiceFailure })
 	for _, name := range names {
-		if !slices.Contains(stats.Names(), name) {
-			r.problem("unknown metric %s%s: it was skipped", name, meant(name, stats.Names()))
+		if !slices.Contains(known, name) {
+			r.problem("unknown metric %s%s: it was skipped", name, meant(name, known))
 			continue
 		}
 		s.Selection.Names = append(s.Selection.Names, name)

@@ -134,6 +134,9 @@ func TestLoadTellsWhatIsWrong(t *testing.T) {
 	f("[check a]\nprobe = unit:a\nfailures = 0\nrestart-limit = -1", `[check a]: failures: "0" is not a number of 1 or more: it stays 3`+"\n"+
 		`[check a]: restart-limit: "-1" is not a number of 0 or more: it stays 3`)
 	f("[stats]\nmetrics = mem-utl", "[stats]: unknown metric mem-utl (is mem-util meant?): it was skipped")
+	// Beside the heartbeat that waits for checks there is none that does not.
+	f("[stats]\nmetrics = heartbeat, mem-util", "[stats]: unknown metric heartbeat: it was skipped")
+	f("[stats]\nmetrics = service-failure, mem-util", "[stats]: unknown metric service-failure: it was skipped")
 	f("[job a]\ncommand = x", "[job a]: it needs schedule = FIVE FIELDS and command = LINE: the job was skipped")
 	f("[job a]\ncommand = x\nschedule = 0 0 30 2 *", `[job a]: schedule "0 0 30 2 *": it never comes: write five fields as in crontab(5), @every 5m or @reboot: the job was skipped`)
 	f("[job a]\nno value\ncommand = x\nschedule = @daily", "/etc/cfn/cfn-agent.conf:2: [job a]: the line is not KEY = VALUE: the line was skipped")
