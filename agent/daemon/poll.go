@@ -25,6 +25,7 @@ type poller struct {
 	*Daemon
 	passing chan struct{} // holds a value while a pass is made
 	backOff hup.BackOff   // of the pass
+	memory  hup.Memory    // of the passes
 
 	mu                sync.Mutex // guards what follows
 	config            Config
@@ -133,7 +134,7 @@ func (p *poller) begin() *pass {
 	output, flush := p.Output()
 	return &pass{
 		Pass: hup.Pass{
-			Config: c, System: p.system(), Cache: p.Cache, Resource: config.Resource, Output: output, Hide: p.Mask,
+			Config: c, System: p.system(), Cache: p.Cache, Resource: config.Resource, Output: output, Hide: p.Mask, Memory: &p.memory,
 			Except: config.restarted(),
 		},
 		config: config, err: err, release: func() { flush(); <-p.passing },

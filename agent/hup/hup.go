@@ -60,6 +60,7 @@ type Pass struct {
 	Output   io.Writer           // gets what actions write, secrets masked; nil: nowhere
 	Resource string              // is looked at also when no hook names it; may be empty
 	Hide     func(string) string // hides secrets that are not in the metadata; nil: there are none
+	Memory   *Memory             // of one pass for the next of this process; nil: none
 	Except   []string            // services that something else keeps alive
 
 	service supervisor // zero: the services of the machine
@@ -197,7 +198,7 @@ func (p *Pass) begin(ctx context.Context, ids []string) (*run, error) {
 	_ = os.RemoveAll(p.System.Path(actionsDir))
 	system := *p.System
 	r := &run{Pass: p, System: &system, lock: held}
-	r.state, err = loadState(p.System.Path(StatePath))
+	r.state, err = p.Memory.load(p.System.Path(StatePath))
 	if err != nil {
 		p.System.Log.Error("what was seen before cannot be read, and is taken from the last metadata", "err", err)
 	}
@@ -251,12 +252,17 @@ func (r *run) baseline() error {
 			r.state.set(key(h), valueOf(h.Target, Resource{Metadata: last}))
 		}
 	}
-	if err := r.state.save(); err != nil {
+	err := r.state.save()
+	if err != nil && r.Memory == nil {
 		return err
 	}
+	r.note(err)
 	for _, s := range r.subjects {
 		if s.settled && s.now.Metadata.Bytes() != nil {
 			s.known = s.now.Metadata
+			if err != nil {
+				continue
+			}
 			if err := r.keep(s); err != nil {
 				r.System.Log.Warn("the metadata could not be kept", "resource", s.id, "err", err)
 			}

@@ -24,7 +24,24 @@ type state struct {
 	Services map[string]serviceState    // by RESOURCE|SERVICE
 
 	path    string
-	changed bool // since it was read or saved
+	changed bool    // since it was read or saved
+	memory  *Memory // may be nil
+}
+
+// A Memory has what could not be written to the file, as on a full disk, for
+// the next pass of the same process. Without it an action that has succeeded
+// runs again at each pass, and a service is started without a limit. The zero
+// value is of use.
+type Memory struct{ unsaved *state }
+
+// load is loadState, where what could not be written stands in for the file.
+func (m *Memory) load(path string) (*state, error) {
+	if m != nil && m.unsaved != nil {
+		return m.unsaved, nil
+	}
+	s, err := loadState(path)
+	s.memory = m
+	return s, err
 }
 
 const (
@@ -112,12 +129,26 @@ func (s *state) keepServices(resource string, list []watched) {
 	}
 }
 
-// save writes the state when it has changed: values are secrets, so that
-// file and directory are for their owner alone.
+// save writes the state when it has changed, and remembers it when that is not
+// possible.
 func (s *state) save() error {
 	if !s.changed {
 		return nil
 	}
+	err := s.write()
+	s.changed = err != nil
+	if s.memory != nil {
+		s.memory.unsaved = nil
+		if err != nil {
+			s.memory.unsaved = s
+		}
+	}
+	return err
+}
+
+// write writes the file. Values are secrets, so that it and its directory are
+// for their owner alone.
+func (s *state) write() error {
 	all := map[string]any{}
 	for k, v := range s.Values {
 		all[k] = v
@@ -138,6 +169,5 @@ func (s *state) save() error {
 	if err != nil {
 		return fmt.Errorf("keep what was seen: %w", err)
 	}
-	s.changed = false
 	return nil
 }

@@ -119,7 +119,7 @@ func runHup(ctx context.Context, e *env, c *cobra.Command, o hupOptions) (err er
 	case o.status:
 		return hupStatus(e, config)
 	case o.daemon:
-		h.backOff = &hup.BackOff{}
+		h.backOff, h.memory = &hup.BackOff{}, &hup.Memory{}
 		d := &hupDaemon{hupRun: h, log: l, program: c.Root().Name(), verbose: o.verbose, files: files, config: config}
 		return d.run(ctx)
 	}
@@ -157,6 +157,7 @@ type hupRun struct {
 	logs    *logs
 	secrets []string     // of all that was fetched
 	backOff *hup.BackOff // nil: Heat is asked at each pass
+	memory  *hup.Memory  // of passes that come one after another; nil: there is one
 }
 
 // pass does one pass, or runs the hook named trigger alone.
@@ -171,7 +172,7 @@ func (h *hupRun) pass(ctx context.Context, config hooks.Config, trigger string) 
 		describe = h.backOff.Describe(describe, config.Interval)
 	}
 	p := &hup.Pass{
-		Config: config, Cache: h.e.cache(), Describe: describe, Hide: h.logs.hide,
+		Config: config, Cache: h.e.cache(), Describe: describe, Hide: h.logs.hide, Memory: h.memory,
 		System: &sys.System{Root: h.e.root, Run: sys.Exec, Environ: h.e.environ, Log: h.logs.Logger},
 	}
 	output := &lineLog{log: h.logs.file}
