@@ -96,6 +96,9 @@ type project struct {
 	dirty  queue
 
 	api, buckets int // alarms that count for the limit, and how many buckets their windows may have
+
+	pairs    int  // of keys and alarms that they fed
+	manyKeys bool // that there are too many was told
 }
 
 // New returns an Engine without alarms.
@@ -290,6 +293,7 @@ func (e *Engine) remove(en *entry) {
 	e.entries.remove(en.place)
 	en.limited(-1)
 	for at := range en.keys() {
+		en.project.pairs--
 		if k := e.keys.at(at); k.remove(en.place) {
 			e.dropKey(k)
 		}

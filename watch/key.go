@@ -57,6 +57,7 @@ func pair(k *key, en *entry) bool {
 	if !k.add(en.place) {
 		return false
 	}
+	en.project.pairs++
 	if en.key != 0 {
 		if en.others == nil {
 			en.others = map[place]struct{}{}
@@ -126,8 +127,29 @@ func (en *entry) keys() iter.Seq[place] {
 	}
 }
 
+// keysOfAlarm is how many keys are remembered for each alarm that a project may
+// have, on average: more than are in use, though there may be one for each guest
+// of a group.
+const keysOfAlarm = 16
+
+// roomForKeys says whether one key more may be remembered to have fed an alarm of
+// a project. Where it may not, its refused pushes will be no sign of life.
+func (e *Engine) roomForKeys(p *project, now time.Time) bool {
+	most := keysOfAlarm * max(e.AlarmsPerProject, len(p.alarms))
+	if p.pairs < most {
+		return true
+	}
+	if !p.manyKeys {
+		p.manyKeys = true
+		e.tell(now, Event{Kind: Deafness, Project: p.id, Summary: fmt.Sprintf(
+			"more than %d pairs of an access key and an alarm that it feeds: of others a refused push will not count as a sign of life", most)})
+	}
+	return false
+}
+
 // forgetKey takes a key away from those that fed an alarm.
 func (en *entry) forgetKey(at place) {
+	en.project.pairs--
 	delete(en.others, at)
 	if en.key != at {
 		return

@@ -3,8 +3,10 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -156,4 +158,41 @@ func TestKeyThatComesAgainDuringAFlushIsKept(t *testing.T) {
 	}
 	b.hours(2, func() {})
 	b.known("after two flushes", "A")
+}
+
+// Whoever makes keys, as any user of Keystone may, takes no more memory with them
+// than so much for each alarm of the project.
+func TestKeysThatFeedAreBounded(t *testing.T) {
+	b := newBench(t, Options{AlarmsPerProject: 2})
+	for _, name := range []string{"a", "b"} {
+		b.define(heartbeat(name))
+	}
+	push := func(access, alarm string) {
+		c := guest
+		c.Access = access
+		b.e.Put(b.now, c, []Sample{{Metric: "Heartbeat", Alarm: alarm, Count: 1}})
+	}
+	for i := range 10 * keysOfAlarm {
+		push(fmt.Sprint("k", i), "a")
+	}
+	if got := len(b.e.Keys()); got != 2*keysOfAlarm {
+		t.Errorf("%d keys are remembered, want %d", got, 2*keysOfAlarm)
+	}
+	b.pass(time.Second)
+	events, _, err := b.e.Events(t.Context(), member, EventQuery{Kinds: []EventKind{Deafness}})
+	if want := "more than 32 pairs"; err != nil || len(events) != 1 || !strings.Contains(events[0].Summary, want) {
+		t.Errorf("told %v, %v, want once %q", events, err, want)
+	}
+	b.want("a", OK)
+	if err := b.e.Delete(t.Context(), b.now, member, []string{"a"}); err != nil {
+		t.Fatal(err)
+	}
+	push("k", "b")
+	if got := b.e.Keys(); len(got) != 1 || got[0] != "k" {
+		t.Errorf("keys %q when there is room again, want k", got)
+	}
+	b.pass(25 * time.Hour)
+	if p := b.e.projects["p"]; len(b.e.Keys()) > 1 || p.pairs != len(b.e.Keys()) {
+		t.Errorf("%d pairs are counted of %d", p.pairs, len(b.e.Keys()))
+	}
 }

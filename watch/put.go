@@ -211,13 +211,24 @@ func (p *push) remember(en *entry) {
 		p.key = last // most often: nothing is looked up
 	}
 	if p.key == nil {
+		p.key = p.e.keyNamed(access)
+	}
+	if p.key != nil {
+		p.key.heard = p.at
+		p.e.taken(p.key)
+		if en.key == p.key.place || p.key.fed(en.place) {
+			return
+		}
+	}
+	if !p.e.roomForKeys(en.project, p.now) {
+		return
+	}
+	if p.key == nil {
 		p.key = p.e.keyOf(access)
+		p.key.heard = p.at
 	}
-	p.key.heard = p.at
-	p.e.taken(p.key)
-	if en.key != p.key.place && pair(p.key, en) {
-		p.e.newFed[access] = append(p.e.newFed[access], en.id)
-	}
+	pair(p.key, en)
+	p.e.newFed[access] = append(p.e.newFed[access], en.id)
 }
 
 // from notes which instance a sample is of.
