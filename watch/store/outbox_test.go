@@ -426,6 +426,48 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
+// A message is repeated when it has been delivered: of an alarm whose receiver is
+// away there was once one more each minute, for as long as it was.
+func TestRepeatsOfWhatIsNotDelivered(t *testing.T) {
+	s := fresh(t)
+	record := func(number, repeat int, actions ...string) {
+		t.Helper()
+		var b watch.Batch
+		for i, action := range actions {
+			b.Wanted = append(b.Wanted, watch.Wanted{Transition: watch.Transition{AlarmID: 1, Number: number}, Index: i, Repeat: repeat, Action: action})
+		}
+		if err := s.Record(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(when string, want ...string) {
+		t.Helper()
+		rows, err := s.Rows(t.Context(), outbox.RowQuery{Open: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for _, r := range rows {
+			keys = append(keys, r.Key)
+		}
+		if slices.Sort(keys); !slices.Equal(keys, want) {
+			t.Errorf("%s there are %q, want %q", when, keys, want)
+		}
+	}
+	record(1, 0, "https://a.example", "https://b.example")
+	record(1, 1, "https://a.example", "https://b.example")
+	want("with the first undelivered", "1.0.1.0.0", "1.0.1.1.0")
+	r, _ := claim(t, s, "1.0.1.1.0", "w", now)
+	r.Status = outbox.Done
+	if lost, err := s.Update(t.Context(), outbox.Change{Row: r, Owner: "w"}); err != nil || lost != nil {
+		t.Fatal(lost, err)
+	}
+	record(1, 2, "https://a.example", "https://b.example")
+	want("with one of two delivered", "1.0.1.0.0", "1.0.1.1.2")
+	record(2, 0, "https://a.example", "https://b.example")
+	want("after another transition", "1.0.1.0.0", "1.0.1.1.2", "1.0.2.0.0", "1.0.2.1.0")
+}
+
 // What has not ended is never pruned, however old it is.
 func TestPruneRows(t *testing.T) {
 	s := fresh(t)

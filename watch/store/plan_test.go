@@ -45,6 +45,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		f(what, query, args...)
 	}
 	f("given up", givenUp)
+	f("still open", stillOpen, 1, 0)
 	f("due", dueRows, 0, 10)
 	f("put off", parkRows, int64(parked), 0, 10)
 	f("no longer put off", unparkRows, 1, int64(parked))

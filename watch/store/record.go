@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
@@ -16,8 +17,12 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 			return err
 		}
 		standstill := s.standstill.Load() // in the transaction: whoever ends one rouses in a later one
-		err := t.execAll(many{wantedRows, wantedRow, ""}, len(b.Wanted), func(a *args, i int) {
-			r := standstill.Hold(outbox.RowOf(b.Wanted[i], b.At))
+		wanted, err := t.newsOf(b.Wanted)
+		if err != nil {
+			return err
+		}
+		err = t.execAll(many{wantedRows, wantedRow, ""}, len(wanted), func(a *args, i int) {
+			r := standstill.Hold(outbox.RowOf(wanted[i], b.At))
 			a.add(wantedValues(&r)...)
 		})
 		if err != nil {
@@ -29,6 +34,32 @@ func (s *Store) Record(ctx context.Context, b watch.Batch) error {
 		return t.putEvents(b.Events)
 	})
 	return s.wrap("record transitions", err)
+}
+
+// stillOpen finds a message of an alarm that waits to be delivered.
+const stillOpen = "SELECT 1 FROM outbox WHERE alarm_id = ? AND NOT rough AND stage < 2 AND position = ? LIMIT 1"
+
+// newsOf is what is wanted without the repeats of messages that are not
+// delivered yet: those of a receiver that is away would be ever more, and say no
+// more than the first.
+func (t *tx) newsOf(wanted []watch.Wanted) ([]watch.Wanted, error) {
+	if !slices.ContainsFunc(wanted, func(w watch.Wanted) bool { return w.Repeat > 0 }) {
+		return wanted, nil // nearly always
+	}
+	var list []watch.Wanted
+	for _, w := range wanted {
+		open := false
+		if w.Repeat > 0 {
+			err := t.each(func(*row) error { open = true; return nil }, stillOpen, w.AlarmID, w.Index)
+			if err != nil {
+				return nil, err
+			}
+		}
+		if !open {
+			list = append(list, w)
+		}
+	}
+	return list, nil
 }
 
 func (t *tx) setStates(transitions []watch.Transition) error {
