@@ -54,26 +54,33 @@ func Open(ctx context.Context, path string, o Options) (s *Store, err error) {
 		return nil, err
 	}
 	s = &Store{path: path, log: o.Log, lock: held}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-			s = nil
-		}
-	}()
+	err = prepare(ctx, path, o)
+	if err == nil {
+		err = s.open(ctx, o.schema)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// prepare makes a store where there is none, or where a new one is asked for.
+func prepare(ctx context.Context, path string, o Options) error {
 	if o.New {
 		if err := setAside(path, o.Log, "a new store was asked for", append([]string{""}, besides...)...); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := setAside(path, o.Log, "the store that it belongs to is gone", besides...); err != nil {
-			return nil, err
-		}
-		if err := create(ctx, path, o.schema); err != nil {
-			return nil, fmt.Errorf("make the store %s: %w", path, err)
-		}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return s, s.open(ctx, o.schema)
+	if err := setAside(path, o.Log, "the store that it belongs to is gone", besides...); err != nil {
+		return err
+	}
+	if err := create(ctx, path, o.schema); err != nil {
+		return fmt.Errorf("make the store %s: %w", path, err)
+	}
+	return nil
 }
 
 // open opens a store that is there.

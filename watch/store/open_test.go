@@ -518,3 +518,25 @@ func checkUpgraded(t *testing.T, s *Store) {
 	rows, err := s.Rows(t.Context(), outbox.RowQuery{})
 	f("rows", rows, err, []outbox.Row{r})
 }
+
+// What keeps a store from being made is an error, and once was a panic.
+func TestStoreThatCannotBeMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	if err := os.MkdirAll(path+".new/full", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(t.Context(), path, Options{})
+	if err == nil || !strings.HasPrefix(err.Error(), "make the store "+path+": ") {
+		t.Errorf("Open = %v", err)
+	}
+	if err := os.RemoveAll(path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatalf("the lock was kept: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
