@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"gopkg.in/ini.v1"
 
 	"github.com/cfn-agent/cfn-agent/agent/nearest"
+	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
 // Where the configuration is looked for.
@@ -116,11 +118,11 @@ func (c *config) sections() map[string]settings {
 	return map[string]settings{
 		"server": {
 			"listen": address(&c.server.listen), "cert": text(&c.server.cert), "key": text(&c.server.key),
-			"metrics": address(&c.server.metrics), "admin": text(&c.server.admin),
+			"metrics": address(&c.server.metrics), "admin": somewhere(&c.server.admin),
 			"log": oneOf(map[string]bool{"text": false, "json": true}, &c.server.jsonLog), "selftest": yes(&c.server.selftest),
 		},
 		"store": {
-			"path": text(&c.store.path), "flush": span(&c.store.flush), "retention": span(&c.store.retention), "history": span(&c.store.history),
+			"path": somewhere(&c.store.path), "flush": span(&c.store.flush), "retention": span(&c.store.retention), "history": span(&c.store.history),
 		},
 		"keys": {"file": text(&c.keys.file)},
 		"keystone": {
@@ -197,7 +199,7 @@ func parseConfig(path string, data []byte) (*config, error) {
 		Insensitive: false, IgnoreInlineComment: true, AllowPythonMultilineValues: true, AllowDuplicateShadowValues: true, AllowShadows: true,
 	}, data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, unreadable(path, data, err)
 	}
 	lines := linesOf(data)
 	var wrong []mistake
@@ -231,6 +233,22 @@ func parseConfig(path string, data []byte) (*config, error) {
 		errs = append(errs, fmt.Errorf("%s:%d: %s", path, m.line, m.what))
 	}
 	return nil, errors.Join(errs...)
+}
+
+// unreadable is an error of the parser, which ends with the line that it is about
+// and does not tell its number.
+func unreadable(path string, data []byte, err error) error {
+	number, at, found := 0, 0, ""
+	for line := range strings.Lines(string(data)) {
+		number++
+		if line = strings.TrimSpace(line); len(line) > len(found) && strings.HasSuffix(strings.TrimSpace(err.Error()), line) {
+			at, found = number, line
+		}
+	}
+	if at == 0 {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Errorf("%s:%d: %q is neither [SECTION] nor NAME = VALUE", path, at, found)
 }
 
 // A mistake is what is wrong at a line.
@@ -277,8 +295,12 @@ func (c *config) check(lines map[place]int) (wrong []mistake) {
 		wrong = append(wrong, mistake{lines[place{"server", ""}], "[server] cert and key go together: give both, or none for plain HTTP"})
 	}
 	for _, e := range c.execs {
+		line := lines[place{"exec " + e.name, ""}]
 		if len(e.argv) == 0 || !filepath.IsAbs(e.argv[0]) {
-			wrong = append(wrong, mistake{lines[place{"exec " + e.name, ""}], fmt.Sprintf("[exec %s] argv: must begin with the absolute path of a program", e.name)})
+			wrong = append(wrong, mistake{line, fmt.Sprintf("[exec %s] argv: must begin with the absolute path of a program", e.name)})
+		}
+		if _, err := outbox.ParseName("cfnwatch:exec:" + e.name); err != nil {
+			wrong = append(wrong, mistake{line, fmt.Sprintf("[exec %s] no alarm can name it: letters, digits, dots, dashes and underscores can be", e.name)})
 		}
 	}
 	return wrong
@@ -309,7 +331,11 @@ func linesOf(data []byte) map[place]int {
 // address takes HOST:PORT.
 func address(to *string) func(string) error {
 	return func(v string) error {
-		if _, _, err := net.SplitHostPort(v); err != nil {
+		_, port, err := net.SplitHostPort(v)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
 			return fmt.Errorf("%q is not HOST:PORT such as 127.0.0.1:8003", v)
 		}
 		*to = v

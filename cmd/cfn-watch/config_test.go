@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,6 +92,26 @@ c:21: [notify] alive: no http or https URL such as https://ops.example/hook
 c:22: [exec nothing] argv: must begin with the absolute path of a program`)
 	if err == nil || err.Error() != want {
 		t.Errorf("parseConfig = %v\nwant %s", err, want)
+	}
+}
+
+// What no server could begin with is said by its line, as the rest is.
+func TestConfigThatCannotWork(t *testing.T) {
+	for text, want := range map[string]string{
+		"[store]\npath = \n":                             "c:2: [store] path: is empty, and must be a path",
+		"[server]\nadmin =\n":                            "c:2: [server] admin: is empty, and must be a path",
+		"[server]\nlisten = 127.0.0.1:8003 # here\n":     `c:2: [server] listen: "127.0.0.1:8003 # here" is not HOST:PORT such as 127.0.0.1:8003`,
+		"[server]\nmetrics = :99999\n":                   `c:2: [server] metrics: ":99999" is not HOST:PORT such as 127.0.0.1:8003`,
+		"[store]\n[server\nlisten = 127.0.0.1:8003\n":    `c:2: "[server" is neither [SECTION] nor NAME = VALUE`,
+		"[store]\n\n  nothing here  \n":                  `c:3: "nothing here" is neither [SECTION] nor NAME = VALUE`,
+		"[exec a b]\nargv = /bin/true\n":                 "c:1: [exec a b] no alarm can name it: letters, digits, dots, dashes and underscores can be",
+		"[exec a]\nargv = /bin/sh -c \"echo hi\"\n":      "c:2: [exec a] argv: quotes mean nothing here, words are parted by blanks alone: put what needs them in a script",
+		"[exec a]\nargv = /bin/sh -c 'exec /bin/true'\n": "c:2: [exec a] argv: quotes mean nothing here, words are parted by blanks alone: put what needs them in a script",
+	} {
+		_, err := parseConfig("c", []byte(text))
+		if lines := strings.Split(fmt.Sprint(err), "\n"); !slices.Contains(lines, want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
 	}
 }
 

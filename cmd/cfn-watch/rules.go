@@ -95,6 +95,24 @@ func applyRules(ctx context.Context, c *config, set *rules.Set, engine *watch.En
 	return err
 }
 
+// openFiles says which of the files that the configuration names a server could
+// not begin with. What only the server may read is its own to say.
+func (c *config) openFiles() error {
+	_, keys := c.openKeys(slog.New(slog.DiscardHandler))
+	_, settings := c.outboxSettings()
+	var pair error
+	if c.server.cert != "" {
+		pair = (&certificate{cert: c.server.cert, key: c.server.key}).load()
+	}
+	var wrong []error
+	for _, err := range []error{keys, settings, pair} {
+		if !errors.Is(err, fs.ErrPermission) {
+			wrong = append(wrong, err)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
 func newCheckCommand(g *global) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [RULES...]",
@@ -115,7 +133,7 @@ folders of rules, each mistake as FILE:LINE: what. No server is needed.`,
 			} else {
 				set, err = conf.loadRules()
 			}
-			if err != nil {
+			if err := errors.Join(err, conf.openFiles()); err != nil {
 				return err
 			}
 			for _, line := range conf.refusals(set) {

@@ -19,6 +19,17 @@ func text(to *string) func(string) error {
 	return func(v string) error { *to = v; return nil }
 }
 
+// somewhere takes the path of one that there must be.
+func somewhere(to *string) func(string) error {
+	return func(v string) error {
+		if v == "" {
+			return errors.New("is empty, and must be a path")
+		}
+		*to = v
+		return nil
+	}
+}
+
 // webURL takes an http(s) URL, which may be a secret: the error has nothing of
 // it.
 func webURL(to *string) func(string) error {
@@ -170,7 +181,14 @@ func words(to *[]string, known ...string) func(string) error {
 	}
 }
 
-// fields takes words parted by blanks. There is no shell, and so no quoting.
+// fields takes words parted by blanks. There is no shell, and so no quoting:
+// whoever tries it would have the quotes, and half of what was in them, in a word.
 func fields(to *[]string) func(string) error {
-	return func(v string) error { *to = strings.Fields(v); return nil }
+	return func(v string) error {
+		if strings.ContainsAny(v, `"'`) {
+			return errors.New("quotes mean nothing here, words are parted by blanks alone: put what needs them in a script")
+		}
+		*to = strings.Fields(v)
+		return nil
+	}
 }
