@@ -2,12 +2,14 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +34,9 @@ func mostConnections() (int, error) {
 type bounded struct {
 	net.Listener
 	most int
+	deaf func(now time.Time, cause string) // is told while none can be taken
+
+	failing time.Time // since when; zero: they can. Of who accepts alone
 
 	mu   sync.Mutex
 	open map[*counted]struct{}
@@ -47,14 +52,15 @@ type counted struct {
 	closed sync.Once
 }
 
-func newBounded(l net.Listener, most int) *bounded {
-	return &bounded{Listener: l, most: most, open: map[*counted]struct{}{}, of: map[netip.Prefix]int{}}
+func newBounded(l net.Listener, most int, deaf func(time.Time, string)) *bounded {
+	return &bounded{Listener: l, most: most, deaf: deaf, open: map[*counted]struct{}{}, of: map[netip.Prefix]int{}}
 }
 
 // Accept waits for a connection that has a place.
 func (b *bounded) Accept() (net.Conn, error) {
 	for {
 		conn, err := b.Listener.Accept()
+		b.heard(err)
 		if err != nil {
 			return nil, err
 		}
@@ -63,6 +69,25 @@ func (b *bounded) Accept() (net.Conn, error) {
 			return c, nil
 		}
 		conn.Close()
+	}
+}
+
+// deafAfter is how long connections must be refused, as where no more files may
+// be open, until the server counts as deaf, and then again and again.
+const deafAfter = 5 * time.Second
+
+// heard notes whether a connection could be taken. Who accepts tries each second
+// at least while none can.
+func (b *bounded) heard(err error) {
+	now := time.Now()
+	switch {
+	case err == nil || errors.Is(err, net.ErrClosed):
+		b.failing = time.Time{}
+	case b.failing.IsZero():
+		b.failing = now
+	case now.Sub(b.failing) >= deafAfter:
+		b.failing = now
+		b.deaf(now, "connections cannot be taken: "+err.Error())
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -27,7 +29,7 @@ func newCrowd(t *testing.T, most int, secure bool) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &crowd{t: t, at: newBounded(l, most), secure: secure}
+	c := &crowd{t: t, at: newBounded(l, most, nil), secure: secure}
 	h := &http.Server{ConnState: noteState, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, r.Body)
 	})}
@@ -173,3 +175,41 @@ func TestIdleConnectionsYield(t *testing.T) {
 	third.Close()
 	c.await(1, 0)
 }
+
+// tired is a listener that takes no connection for a time, as where a process may
+// open no more files.
+type tired struct {
+	net.Listener
+	until time.Time
+}
+
+func (l tired) Accept() (net.Conn, error) {
+	if time.Now().Before(l.until) {
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	time.Sleep(time.Second)
+	return nil, net.ErrClosed
+}
+
+// A server that can take no connection hears nobody, also where it does not push
+// to itself.
+func TestServerThatTakesNoConnectionIsDeaf(t *testing.T) {
+	for takes, want := range map[time.Duration]int{4 * time.Second: 0, 18 * time.Second: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			var told []string
+			b := newBounded(tired{until: time.Now().Add(takes)}, 10, func(_ time.Time, cause string) { told = append(told, cause) })
+			h := &http.Server{ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+			if err := h.Serve(closeless{b}); !errors.Is(err, net.ErrClosed) {
+				t.Fatal(err)
+			}
+			if len(told) != want || want > 0 && told[0] != "connections cannot be taken: accept: too many open files" {
+				t.Errorf("none taken for %s: told %q, want %d", takes, told, want)
+			}
+		})
+	}
+}
+
+// closeless is a listener with nothing to close.
+type closeless struct{ net.Listener }
+
+func (closeless) Close() error { return nil }

@@ -38,8 +38,9 @@ type health struct {
 	worst time.Duration // late of all ticks
 	err   error         // the store did not take what the last tick changed
 
-	probed time.Time // when the store last answered a probe
-	full   error     // that it could not be written
+	probed time.Time     // when the store last answered a probe
+	took   time.Duration // that one
+	full   error         // that it could not be written
 }
 
 // probe tries the store until ctx is done.
@@ -47,12 +48,13 @@ func (h *health) probe(ctx context.Context, write func(context.Context, time.Tim
 	ticker := time.NewTicker(probeEvery)
 	defer ticker.Stop()
 	for {
-		err := write(ctx, time.Now())
+		began := time.Now()
+		err := write(ctx, began)
 		if ctx.Err() != nil {
 			return
 		}
 		h.mu.Lock()
-		h.probed, h.full = time.Now(), err
+		h.probed, h.took, h.full = time.Now(), time.Since(began), err
 		h.mu.Unlock()
 		select {
 		case <-ctx.Done():

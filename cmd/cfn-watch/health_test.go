@@ -80,6 +80,7 @@ func TestStoreIsProbed(t *testing.T) {
 		var down atomic.Bool
 		ctx, stop := context.WithCancel(t.Context())
 		go h.probe(ctx, func(context.Context, time.Time) error {
+			time.Sleep(time.Millisecond)
 			if down.Load() {
 				return full
 			}
@@ -88,12 +89,15 @@ func TestStoreIsProbed(t *testing.T) {
 		for _, is := range []bool{false, true, false} {
 			synctest.Wait()
 			down.Store(is)
-			time.Sleep(probeEvery)
+			time.Sleep(probeEvery + time.Millisecond)
 			synctest.Wait()
 			h.tick(watch.TickResult{}, nil)
 			if got := h.problem(e, time.Now()); errors.Is(got, full) != is || (got != nil) != is {
 				t.Errorf("after %v the problem is %v, and the disk full: %v", probeEvery, got, is)
 			}
+		}
+		if h.took != time.Millisecond {
+			t.Errorf("a write takes %s, want 1ms", h.took)
 		}
 		stop()
 		synctest.Wait()

@@ -16,7 +16,7 @@ import (
 // listen opens the address that guests push to. A socket that systemd passes
 // on (sd_listen_fds(3)) goes before the configured address: the program then
 // needs no right to the port, and no push is lost while it is restarted.
-func listen(c *config, log *slog.Logger) (net.Listener, error) {
+func listen(c *config, log *slog.Logger, deaf func(time.Time, string)) (net.Listener, error) {
 	l, err := passedOn()
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func listen(c *config, log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	l = newBounded(l, most)
+	l = newBounded(l, most, deaf)
 	if c.server.cert == "" {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 			log.Warn("plain http: signatures are safe, what guests push can be read; [server] cert and key turn TLS on", "listen", l.Addr().String())

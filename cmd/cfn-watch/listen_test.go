@@ -88,7 +88,7 @@ func TestListenSpeaksTLSWithACertificate(t *testing.T) {
 	c := defaults(t.TempDir())
 	c.server.listen = "127.0.0.1:0"
 	c.server.cert, c.server.key = writePair(t, t.TempDir(), 7, time.Now())
-	l, err := listen(c, slog.New(slog.DiscardHandler))
+	l, err := listen(c, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

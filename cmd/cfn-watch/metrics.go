@@ -53,6 +53,8 @@ var (
 	descTickLate  = desc("tick_late_seconds", "By how much the last tick was late.")
 	descTickWorst = desc("tick_late_seconds_max", "By how much the latest tick was late, since the start.")
 
+	descStoreTook = desc("store_write_seconds", "How long the store took for the last of the small writes that try it every five seconds, or takes for the next.")
+
 	descKeystoneCalls   = desc("keystone_calls_total", "Calls of Keystone.")
 	descKeystoneFailed  = desc("keystone_calls_failed_total", "Calls that Keystone did not answer, or with a fault of its own.")
 	descKeystoneSeconds = desc("keystone_call_seconds_total", "Time that all calls of Keystone took together.")
@@ -66,7 +68,7 @@ var (
 // Describe is prometheus.Collector's.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRequests, descPushes, descSamples, descMisrouted, descDropped, descAlarms, descOutbox, descHolds, descActions, descOverdue, descListening, descTickLate, descTickWorst, descHealthy,
+		descRequests, descPushes, descSamples, descMisrouted, descDropped, descAlarms, descOutbox, descHolds, descActions, descOverdue, descListening, descTickLate, descTickWorst, descHealthy, descStoreTook,
 		descKeystoneCalls, descKeystoneFailed, descKeystoneSeconds, descKeystoneHits, descKeystoneBusy, descKeystoneKeys,
 	} {
 		ch <- d
@@ -118,6 +120,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	h.mu.Lock()
 	gauge(descTickLate, h.late.Seconds())
 	gauge(descTickWorst, h.worst.Seconds())
+	gauge(descStoreTook, max(h.took, now.Sub(h.probed)-probeEvery).Seconds())
 	h.mu.Unlock()
 	healthy := 0.0
 	if h.problem(m.server.engine, now) == nil {

@@ -161,7 +161,7 @@ func (s *server) close() {
 // listen opens the three doors.
 func (s *server) listen() (err error) {
 	c := s.config()
-	if s.guests, err = listen(c, s.log); err != nil {
+	if s.guests, err = listen(c, s.log, s.engine.Deaf); err != nil {
 		return err
 	}
 	if s.operators, err = admin.Listen(c.server.admin); err != nil {

@@ -97,6 +97,9 @@ func TestServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.metric(`outbox{status="wanted"} 1`)
+	if text := r.get("/metrics"); !strings.Contains(text, "\ncfn_watch_store_write_seconds ") {
+		t.Errorf("nothing tells how long the store takes: %s", text)
+	}
 	if text := r.get("/metrics"); strings.Contains(text, `gate=""`) {
 		t.Errorf("what no gate holds is counted as held: %s", text)
 	}

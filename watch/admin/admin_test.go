@@ -302,6 +302,26 @@ func TestStatusOfRefusedKeys(t *testing.T) {
 	})
 }
 
+// Guests whose push is late do not push.
+func TestStatusCountsGuestsThatPush(t *testing.T) {
+	d := newDesk(t)
+	now := time.Now()
+	for _, name := range []string{"a", "b", "c"} {
+		d.beat("p", name)
+		d.Engine.Put(now, watch.Caller{Access: "K", Project: "p", Role: watch.Member}, []watch.Sample{{Namespace: "n", Metric: "m", Alarm: name, Count: 1}})
+	}
+	for range 80 { // that pass at once
+		now = now.Add(time.Second)
+		d.Engine.Put(now, watch.Caller{Access: "K", Project: "p", Role: watch.Member}, []watch.Sample{{Namespace: "n", Metric: "m", Alarm: "a", Count: 1}})
+		if _, err := d.Engine.Tick(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st, problem := ask[Status](d, "status", Nothing{}); problem != "" || st.Alive != 1 || st.Totals.Overdue != 2 {
+		t.Errorf("%d push and %d are overdue (%s), want 1 and 2", st.Alive, st.Totals.Overdue, problem)
+	}
+}
+
 // A suspension of what is not there is taken, and said to hold nothing yet.
 func TestSuspensionOfWhatIsUnknown(t *testing.T) {
 	d := newDesk(t)

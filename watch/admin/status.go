@@ -39,8 +39,9 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 	st := Status{
 		Started: s.Started, Listen: s.Listen, Listening: s.Engine.Listening(), Hears: s.Engine.Hears(now),
 		Pushes: s.Engine.Counts().Pushes, Totals: s.Engine.Totals(), Actions: map[string]int{}, Misrouted: s.Engine.Misroutes(),
-		Alive: s.Engine.Census(watch.AllProjects, now).Alive,
 	}
+	census := s.Engine.Census(watch.AllProjects, now)
+	st.Alive = census.Alive - census.Overdue
 	if s.Keystone != nil {
 		k := s.Keystone.Status()
 		st.Keystone = &k
