@@ -31,8 +31,9 @@ const (
 	SpoolSize = 4 << 20
 )
 
-// lockWait is how long another push is waited for that has the spool.
-const lockWait = 10 * time.Second
+// lockWait is how long another push is waited for that has the spool, and may be
+// sending what it holds.
+const lockWait = drainLimit + 10*time.Second
 
 // A Spool keeps datapoints in a file, for its owner alone, over the life of
 // processes. Several processes may use it at a time: the file beside it, with

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/metric"
@@ -179,5 +180,26 @@ func FuzzParseKept(f *testing.F) {
 		if fmt.Sprint(again) != fmt.Sprint(k) {
 			t.Errorf("parseKept(encode(%v)) = %v", k, again)
 		}
+	})
+}
+
+// Another push may be sending what was kept to a slow server.
+func TestAddWaitsForDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Spool{filepath.Join(t.TempDir(), "spool")}
+		add(t, s, time.Now(), beat(1, time.Time{}))
+		drained := make(chan error, 1)
+		go func() {
+			_, _, err := s.Drain(t.Context(), time.Now(), func([]metric.Datapoint) (bool, error) {
+				time.Sleep(drainLimit)
+				return true, errors.New("too slow")
+			})
+			drained <- err
+		}()
+		time.Sleep(time.Millisecond)
+		if k := add(t, s, time.Now(), beat(2, time.Time{})); len(k.Points) != 2 {
+			t.Errorf("kept %+v", k)
+		}
+		<-drained
 	})
 }
