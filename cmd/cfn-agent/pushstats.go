@@ -279,7 +279,7 @@ func (o *pushStatsOptions) heldElsewhere(e *env) bool {
 	}
 	path := filepath.Join(e.root, stats.HeartbeatPath)
 	watch, err := os.ReadFile(path)
-	if err != nil || strings.TrimSuffix(string(watch), "\n") != o.watch {
+	if err != nil || string(watch) != o.watch+"\n" { // that of a daemon has a line, also without an alarm
 		return false
 	}
 	l, err := lock.Try(path)
