@@ -74,12 +74,25 @@ func (c *condition) judge(k Check, now Instant, err error) verdict {
 type watcher struct {
 	*Daemon
 	config Check
-	roots  *x509.CertPool
 	untold string // a result that the hooks are yet to be told; empty: none
 	early  bool   // the next check comes at once: the service may still be on its way up
 
-	mu    sync.Mutex // guards state
+	mu    sync.Mutex // guards what follows
+	roots *x509.CertPool
 	state condition
+}
+
+// trust has checks from now on use these authorities.
+func (w *watcher) trust(roots *x509.CertPool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.roots = roots
+}
+
+func (w *watcher) authorities() *x509.CertPool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.roots
 }
 
 // passes says that the service has answered, and is not failing since.
@@ -90,7 +103,7 @@ func (w *watcher) passes() bool {
 }
 
 func (w *watcher) run(ctx context.Context) {
-	checker := check.Checker{System: w.system(), Roots: w.roots}
+	checker := check.Checker{System: w.system(), Roots: w.authorities()}
 	err := checker.Check(ctx, w.config.Probe)
 	early := w.early
 	w.early = false

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"crypto/x509"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -52,4 +54,22 @@ func TestCheckPassesOnlyAfterItPassed(t *testing.T) {
 			t.Errorf("check %d: passes = %v, want %v", i, got, step.want)
 		}
 	}
+}
+
+// A certificate that was replaced in its file is trusted from the next reload
+// on, also by checks that have not changed.
+func TestReloadReadsAuthoritiesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, "[check web]\nprobe = exec:web\n")
+		pools := []*x509.CertPool{x509.NewCertPool(), x509.NewCertPool()}
+		read := 0
+		g.d.Roots = func(Config) *x509.CertPool { read++; return pools[read-1] }
+		g.daemon(0, func() {
+			w := g.d.watchers["web"]
+			g.d.Reload(t.Context())
+			if again := g.d.watchers["web"]; again != w || again.authorities() != pools[1] {
+				t.Errorf("the check is the same: %v, and trusts what was read again: %v", again == w, again.authorities() == pools[1])
+			}
+		})
+	})
 }

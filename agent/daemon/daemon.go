@@ -151,10 +151,9 @@ func (d *Daemon) reload() {
 		g := &gauge{Daemon: d, config: *c.Stats}
 		list = append(list, d.task(statsTask, c.Stats.Interval, fmt.Sprintf("%#v", *c.Stats), g.run, nil))
 	}
-	roots := d.Roots(c)
 	for _, k := range c.Checks {
-		w := &watcher{Daemon: d, config: k, roots: roots}
-		t := d.task("check "+k.Name, k.Interval, fmt.Sprintf("%#v%s", k, c.CAFile), w.run, w)
+		w := &watcher{Daemon: d, config: k}
+		t := d.task("check "+k.Name, k.Interval, fmt.Sprintf("%#v", k), w.run, w)
 		// The heartbeat waits for it, and may not for a whole interval.
 		w.early = slices.Contains(c.Heartbeat.While, k.Name)
 		t.atOnce = w.early
@@ -164,16 +163,17 @@ func (d *Daemon) reload() {
 		list = append(list, d.jobTask(j))
 	}
 	d.scheduler.replace(list)
-	d.adopt(c)
+	d.adopt(c, d.Roots(c))
 }
 
 // adopt notes what the tasks of a configuration are, and says what is wrong
 // with it.
-func (d *Daemon) adopt(c Config) {
+func (d *Daemon) adopt(c Config, roots *x509.CertPool) {
 	watchers := map[string]*watcher{}
 	for _, t := range d.scheduler.tasks {
 		if w, ok := t.owner.(*watcher); ok {
 			watchers[w.config.Name] = w
+			w.trust(roots)
 		}
 	}
 	d.mu.Lock()
