@@ -121,9 +121,11 @@ func (p *poller) report(s *Status, _ *task) {
 	config := p.reportKnown(s)
 	c, _ := hooks.LoadWith(hooks.Find(p.System.Root, ""), config.Main)
 	path := p.System.Path(hup.StatePath)
-	list, err := hup.Status(path, c.Hooks)
-	if err != nil {
-		s.Problems = append(s.Problems, err.Error())
+	list, err := p.memory.Status(path, c.Hooks)
+	for _, err := range []error{err, p.memory.Err()} {
+		if err != nil {
+			s.Problems = append(s.Problems, oneLine(err.Error()))
+		}
 	}
 	for _, h := range list {
 		hook := HookStatus{Name: h.Hook, Event: h.Event, At: h.At, Result: okay, Next: h.Next, Failed: h.Failing}
@@ -135,7 +137,7 @@ func (p *poller) report(s *Status, _ *task) {
 		}
 		s.Hooks = append(s.Hooks, hook)
 	}
-	left, _ := hup.LeftAlone(path, append(hooks.Resources(c.Hooks), config.Resource))
+	left, _ := p.memory.LeftAlone(path, append(hooks.Resources(c.Hooks), config.Resource))
 	s.LeftAlone = append(s.LeftAlone, left...)
 }
 

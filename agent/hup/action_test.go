@@ -160,7 +160,7 @@ func TestSecretsOfMetadataAreMasked(t *testing.T) {
 	if text := g.log.String(); strings.Contains(text, "-password") {
 		t.Errorf("log has it: %s", text)
 	}
-	list, err := Status(g.statePath(), g.pass.Config.Hooks)
+	list, err := g.pass.Memory.Status(g.statePath(), g.pass.Config.Hooks)
 	if err != nil || strings.Contains(list[0].Text, "-password") {
 		t.Errorf("Status = %+v, %v", list, err)
 	}

@@ -116,7 +116,7 @@ func (g *guest) statePath() string { return g.pass.System.Path(StatePath) }
 
 func (g *guest) state() *state {
 	g.t.Helper()
-	s, err := loadState(g.statePath())
+	s, err := (*Memory)(nil).load(g.statePath())
 	if err != nil {
 		g.t.Fatal(err)
 	}

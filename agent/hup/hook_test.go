@@ -44,7 +44,7 @@ func TestFailedActionIsTriedAgainWithBackOff(t *testing.T) {
 		if got := strings.Count(g.log.String(), "hook has failed too often"); got != 1 {
 			t.Errorf("giving up was said %d times", got)
 		}
-		list, err := Status(g.statePath(), g.pass.Config.Hooks)
+		list, err := g.pass.Memory.Status(g.statePath(), g.pass.Config.Hooks)
 		if err != nil || len(list) != 1 || !list[0].Failing || !strings.HasPrefix(list[0].Text, "failed 10 times and is left until the value changes: hook h: its action: exit status 1") {
 			t.Errorf("Status = %+v, %v", list, err)
 		}

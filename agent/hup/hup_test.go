@@ -241,7 +241,7 @@ func TestDamagedStateIsSaidAndReplaced(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Status(t.TempDir()+"/none", []hooks.Hook{{Name: "h"}}); err != nil {
+	if _, err := (*Memory)(nil).Status(t.TempDir()+"/none", []hooks.Hook{{Name: "h"}}); err != nil {
 		t.Errorf("Status without a state: %v", err)
 	}
 }
@@ -253,14 +253,14 @@ func FuzzState(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s, damage := loadState(path)
+		s, damage := (*Memory)(nil).load(path)
 		s.set("h|p", nil)
 		s.setHook("h|p", hookState{Failures: 1})
 		s.setService("R|s", serviceState{})
 		if err := s.save(); err != nil {
 			t.Fatalf("%q (%v): %v", text, damage, err)
 		}
-		if _, err := loadState(path); err != nil {
+		if _, err := (*Memory)(nil).load(path); err != nil {
 			t.Errorf("%q: what was saved cannot be read: %v", text, err)
 		}
 	})

@@ -52,9 +52,15 @@ func TestDaemonOnFullDiskRemembers(t *testing.T) {
 			t.Errorf("told %q, want %q", got, want)
 		}
 	}
+	if list, err := g.pass.Memory.Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Event != "post.update" || g.pass.Memory.Err() == nil {
+		t.Errorf("Status: %+v, %v; Err: %v", list, err, g.pass.Memory.Err())
+	}
 	free()
 	if got, want := g.run(), "service.restarted R httpd limit"; got != want || len(*starts) != 3 {
 		t.Errorf("with room again: told %q, want %q, and started %q", got, want, *starts)
+	}
+	if err := g.pass.Memory.Err(); err != nil {
+		t.Errorf("with room again: Err = %v", err)
 	}
 	g.pass.Memory = &Memory{} // another daemon
 	if got, want := g.run(), "service.restarted R httpd limit"; got != want || len(*starts) != 3 {

@@ -234,7 +234,7 @@ func TestTellIsForTheResource(t *testing.T) {
 	if got, want := tell(), "service.restarted R httpd limit|service.restarted S httpd limit"; got != want {
 		t.Errorf("told %q, want %q", got, want)
 	}
-	if list, err := Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Event != "service.restarted" || list[0].Failing || list[2].Event != "" {
+	if list, err := g.pass.Memory.Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Event != "service.restarted" || list[0].Failing || list[2].Event != "" {
 		t.Errorf("Status: %+v, %v", list, err)
 	}
 	g.pass.Config.Hooks[1].Action += "; exit 3"
@@ -242,7 +242,7 @@ func TestTellIsForTheResource(t *testing.T) {
 		t.Error("an action failed, and Tell returned no error")
 	}
 	g.wrote()
-	if list, err := Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Failing || !list[1].Failing || !strings.HasSuffix(list[1].Error, "exit status 3") {
+	if list, err := g.pass.Memory.Status(g.statePath(), g.pass.Config.Hooks); err != nil || list[0].Failing || !list[1].Failing || !strings.HasSuffix(list[1].Error, "exit status 3") {
 		t.Errorf("Status: %+v, %v", list, err)
 	}
 	g.pass.Config.Hooks[1].Action = told
@@ -262,7 +262,7 @@ func TestResourceWithoutHook(t *testing.T) {
 	for range 5 {
 		g.run()
 	}
-	left, err := LeftAlone(g.statePath(), g.pass.resources())
+	left, err := g.pass.Memory.LeftAlone(g.statePath(), g.pass.resources())
 	if len(*starts) != 3 || err != nil || fmt.Sprint(left) != "[R|httpd]" {
 		t.Errorf("started %q, left alone %q, %v", *starts, left, err)
 	}
@@ -291,7 +291,7 @@ func TestServiceThatIsNotWatchedAnyLongerIsForgotten(t *testing.T) {
 			}
 			change(g)
 			g.run()
-			if left, err := LeftAlone(g.statePath(), g.pass.resources()); err != nil || len(left) > 0 {
+			if left, err := g.pass.Memory.LeftAlone(g.statePath(), g.pass.resources()); err != nil || len(left) > 0 {
 				t.Errorf("left alone: %q, %v", left, err)
 			}
 		})
@@ -306,7 +306,7 @@ func TestServiceThatIsNotWatchedAnyLongerIsForgotten(t *testing.T) {
 		}
 		delete(g.heat, "R")
 		g.runFails("Heat does not tell of R")
-		if left, err := LeftAlone(g.statePath(), g.pass.resources()); err != nil || len(left) != 1 {
+		if left, err := g.pass.Memory.LeftAlone(g.statePath(), g.pass.resources()); err != nil || len(left) != 1 {
 			t.Errorf("left alone: %q, %v", left, err)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,22 +25,6 @@ type state struct {
 	path    string
 	changed bool    // since it was read or saved
 	memory  *Memory // may be nil
-}
-
-// A Memory has what could not be written to the file, as on a full disk, for
-// the next pass of the same process. Without it an action that has succeeded
-// runs again at each pass, and a service is started without a limit. The zero
-// value is of use.
-type Memory struct{ unsaved *state }
-
-// load is loadState, where what could not be written stands in for the file.
-func (m *Memory) load(path string) (*state, error) {
-	if m != nil && m.unsaved != nil {
-		return m.unsaved, nil
-	}
-	s, err := loadState(path)
-	s.memory = m
-	return s, err
 }
 
 const (
@@ -72,13 +55,12 @@ const serviceMark = "|"
 // key is where the last value of a hook is.
 func key(h hooks.Hook) string { return h.Name + "|" + h.Path }
 
-// loadState reads the state. Where there is none it is empty, and beside an
-// error too.
-func loadState(path string) (*state, error) {
+// parseState reads the state from what was read of its file. Where there is
+// none it is empty, and beside an error too.
+func parseState(path string, data []byte, err error) (*state, error) {
 	empty := &state{
 		Values: map[string]json.RawMessage{}, Hooks: map[string]hookState{}, Services: map[string]serviceState{}, path: path,
 	}
-	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return empty, nil
 	}
@@ -129,26 +111,13 @@ func (s *state) keepServices(resource string, list []watched) {
 	}
 }
 
-// save writes the state when it has changed, and remembers it when that is not
-// possible.
+// save writes the state when it has changed: values are secrets, so that
+// file and directory are for their owner alone. It is remembered when that is
+// not possible.
 func (s *state) save() error {
 	if !s.changed {
 		return nil
 	}
-	err := s.write()
-	s.changed = err != nil
-	if s.memory != nil {
-		s.memory.unsaved = nil
-		if err != nil {
-			s.memory.unsaved = s
-		}
-	}
-	return err
-}
-
-// write writes the file. Values are secrets, so that it and its directory are
-// for their owner alone.
-func (s *state) write() error {
 	all := map[string]any{}
 	for k, v := range s.Values {
 		all[k] = v
@@ -167,7 +136,9 @@ func (s *state) write() error {
 		err = atomicfile.Write(s.path, data, atomicfile.KeepOwner(0o600))
 	}
 	if err != nil {
-		return fmt.Errorf("keep what was seen: %w", err)
+		err = fmt.Errorf("keep what was seen: %w", err)
 	}
-	return nil
+	s.changed = err != nil
+	s.memory.note(data, err)
+	return err
 }

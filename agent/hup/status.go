@@ -20,9 +20,10 @@ type HookStatus struct {
 	Next    time.Time // when a failed action is tried again; zero: it is not
 }
 
-// Status tells of hooks what the passes so far have left in the state file.
-func Status(path string, list []hooks.Hook) ([]HookStatus, error) {
-	st, err := loadState(path)
+// Status tells of hooks what the passes so far have left in the state file, or
+// in memory.
+func (m *Memory) Status(path string, list []hooks.Hook) ([]HookStatus, error) {
+	st, err := m.load(path)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +56,8 @@ func Status(path string, list []hooks.Hook) ([]HookStatus, error) {
 
 // LeftAlone returns the services of resources, each as RESOURCE|SERVICE, that
 // were started too often and are left alone.
-func LeftAlone(path string, resources []string) ([]string, error) {
-	st, err := loadState(path)
+func (m *Memory) LeftAlone(path string, resources []string) ([]string, error) {
+	st, err := m.load(path)
 	var names []string
 	for name, s := range st.Services {
 		if of, _, _ := strings.Cut(name, serviceMark); s.Limited && slices.Contains(resources, of) {

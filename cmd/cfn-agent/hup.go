@@ -134,7 +134,7 @@ func runHup(ctx context.Context, e *env, c *cobra.Command, o hupOptions) (err er
 }
 
 func hupStatus(e *env, config hooks.Config) error {
-	list, err := hup.Status(filepath.Join(e.root, hup.StatePath), config.Hooks)
+	list, err := new(hup.Memory).Status(filepath.Join(e.root, hup.StatePath), config.Hooks)
 	if err != nil {
 		return err
 	}
