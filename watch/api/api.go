@@ -65,6 +65,7 @@ type Handler struct {
 
 	pushes  *slots // apart from others: those wait for the store
 	others  *slots
+	bodies  *slots // large ones, while they come: before it is known whose they are
 	hearing hearing
 }
 
@@ -81,7 +82,7 @@ type Counters struct {
 func New(engine *watch.Engine, verify Verify, o Options) *Handler {
 	h := &Handler{
 		engine: engine, verify: verify, log: o.Log, may: o.May, conceal: o.Conceal,
-		rates: newRates(o.requests()), changes: newRates(changeLimits), pushes: newSlots(), others: newSlots(),
+		rates: newRates(o.requests()), changes: newRates(changeLimits), pushes: newSlots(atOnce()), others: newSlots(atOnce()), bodies: newSlots(maxBodies),
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -142,7 +143,7 @@ func (h *Handler) serve(w http.ResponseWriter, c *call) (out any, done func(ok b
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, done, &Error{Status: 405, Code: "InvalidAction", Message: "the method " + c.Method + " is not served: use POST"}
 	}
-	if c.body, err = readBody(w, c.Request); err != nil {
+	if c.body, err = h.bodyOf(w, c); err != nil {
 		return nil, done, err
 	}
 	pass, err := h.verify(c.Context(), c.Request, c.body, c.arrived)

@@ -7,8 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/cfn-agent/cfn-agent/watch/auth"
 )
 
 // Limits of a body, in bytes.
@@ -17,6 +21,32 @@ const (
 	maxPlain = 8 << 20 // decompressed
 	room     = 8 << 10 // for what is only announced: more comes with the bytes
 )
+
+// maxBodies is how many bodies larger than room are read at once. Anybody can send
+// them, as slowly as a request may be; heartbeats are smaller.
+const maxBodies = 64
+
+// bodyOf reads a request's body, a large one in its turn.
+func (h *Handler) bodyOf(w http.ResponseWriter, c *call) ([]byte, error) {
+	if n := c.ContentLength; n >= 0 && n <= room || n > maxBody {
+		return readBody(w, c.Request)
+	}
+	from, _ := netip.ParseAddrPort(c.RemoteAddr)
+	place, _ := h.bodies.enter(auth.Origin(from).String())
+	if place == nil {
+		_, unread := c.protocol.(*queryProtocol) // what it asks for is in the body
+		if named := credential.FindStringSubmatch(c.Header.Get("Authorization")); named != nil && (unread || c.mayPush()) {
+			h.engine.SignOfLife(c.arrived, named[1])
+		}
+		return nil, overloaded()
+	}
+	defer h.bodies.leave(place)
+	return readBody(w, c.Request)
+}
+
+// credential names the access key of a signature of version 4, which nobody has
+// verified.
+var credential = regexp.MustCompile(`Credential=([^/,\s]{1,128})/`)
 
 // readBody reads a request's body as it comes, which is what is signed.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {

@@ -12,7 +12,8 @@ import (
 const patience = time.Second
 
 // slots bound how many requests are handled at once, and how many of them may
-// be one project's, so that none can keep the others out.
+// be one project's, so that none can keep the others out. Those that bound large
+// bodies are shared by where these come from instead.
 type slots struct {
 	all chan struct{}
 
@@ -30,9 +31,10 @@ type share struct {
 // forgotten.
 const idleShares = 1000
 
-func newSlots() *slots {
-	return &slots{all: make(chan struct{}, 8*runtime.GOMAXPROCS(0)), shares: map[string]*share{}}
-}
+func newSlots(n int) *slots { return &slots{all: make(chan struct{}, n), shares: map[string]*share{}} }
+
+// atOnce is how many requests are handled at once.
+func atOnce() int { return 8 * runtime.GOMAXPROCS(0) }
 
 // enter waits for a slot, to be given back with leave. nil: there was none in
 // time, in all or in the project's share.
