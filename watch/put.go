@@ -2,6 +2,7 @@ package watch
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -112,6 +113,7 @@ const putSlice = 1_000
 // pause gives others their turn. What they change is looked up again.
 func (p *push) pause() *project {
 	p.e.mu.Unlock()
+	runtime.Gosched() // to whom the lock is given on a machine of one processor
 	p.e.mu.Lock()
 	p.looked, p.key = 0, nil
 	return p.e.project(p.caller.Project)
