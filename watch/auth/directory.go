@@ -182,25 +182,23 @@ func (d *directory) forget(access string) {
 	delete(d.entries, access)
 }
 
-// single waits for the turn of a call for one key.
+// single waits for the turn of a call for one key. Where it would come too late
+// it takes none: one that is taken and given back is lost when another came in
+// between, and a flood would leave no turns for long after it.
 func (d *directory) single(ctx context.Context) error {
-	turn := d.singles.Reserve()
-	wait := turn.Delay()
-	if wait > getsWaitFor {
-		turn.Cancel()
-		select {
-		case d.wanted <- struct{}{}:
-		default:
-		}
-		return errBusy
-	}
-	select {
-	case <-time.After(wait):
+	turn, cancel := context.WithTimeout(ctx, getsWaitFor)
+	defer cancel()
+	switch err := d.singles.Wait(turn); {
+	case err == nil:
 		return nil
-	case <-ctx.Done():
-		turn.Cancel()
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
+	select {
+	case d.wanted <- struct{}{}:
+	default:
+	}
+	return errBusy
 }
 
 // fresh is e with a holder that was looked at less than Cache ago. The next

@@ -48,6 +48,7 @@ func TestKeysThatNobodyCanTellAtTheStart(t *testing.T) {
 			x := trial{t, fake, v, k, nil}
 			check := func(when string, want ...string) {
 				t.Helper()
+				synctest.Wait() // who is told at this very instant
 				mu.Lock()
 				told = nil
 				mu.Unlock()
