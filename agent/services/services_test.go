@@ -219,6 +219,9 @@ func TestDegraded(t *testing.T) {
 			if tt.becomes != "" {
 				m.write(t, "x.service.becomes", tt.becomes)
 			}
+			if strings.HasSuffix(tt.want, " after 100ms; the last it wrote:\n    journal of x.service") {
+				m.pace.limit = 100 * time.Millisecond
+			}
 			tt.service.Name = "x"
 			got := m.systemctl(t, tt.service, Changed{})
 			if ran := m.ran(t); got.Degraded != tt.want || ran != tt.ran {
@@ -243,7 +246,6 @@ func TestJournalLinesAreMasked(t *testing.T) {
 // A unit on its way up counts as running, and is looked at until it is up.
 func TestActivatingCountsAsRunning(t *testing.T) {
 	m := newSystemctl(t)
-	m.pace.limit = time.Minute
 	m.unit(t, "x.service", "ActiveState=activating", "SubState=start")
 	svc := metadata.Service{Name: "x", EnsureRunning: yes()}
 	arrived := make(chan struct{})
