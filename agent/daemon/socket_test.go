@@ -12,7 +12,7 @@ import (
 
 // Whatever a client says or does, the next one is answered.
 func TestSocket(t *testing.T) {
-	g := newGuest(t, "[check a]\nprobe = exec:a\n[jbo x]\n")
+	g := newGuest(t, "[check a]\nprobe = exec:a\ninterval = 1h\n[jbo x]\n")
 	if _, err := AskStatus(t.Context(), g.root); !errors.Is(err, ErrNoDaemon) {
 		t.Errorf("without a daemon: %v, want %v", err, ErrNoDaemon)
 	}
