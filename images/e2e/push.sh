@@ -42,9 +42,9 @@ $bin/recorder 127.0.0.1:8003 $work/meta.json $record &
 background=($!)
 trap 'kill "${background[@]}"' EXIT
 answers() { curl -sf -o /dev/null "$1"; }
-# await COMMAND...: until it succeeds, for ten seconds at most
+# await COMMAND...: until it succeeds, for a minute at most
 await() {
-  local end=$((SECONDS + 10))
+  local end=$((SECONDS + 60))
   until "$@"; do
     [ $SECONDS -lt $end ] || { echo "push.sh: in vain: $*" >&2; exit 1; }
     sleep 0.05
@@ -306,7 +306,8 @@ http://127.0.0.1:8084/: HTTP 500 Internal Server Error
 http://127.0.0.1:8085/: connected, but no answer within 5s
 http://127.0.0.1:8086/: the answer was not complete within 5s
 https://127.0.0.1:8443/: bad certificate: x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs"
-if [ $took -lt 7000 ]; then pass "all are told within the time-out of five seconds"; else fail "telling the faults took $took ms"; fi
+# One after the other the two that are waited for would take ten.
+if [ $took -lt 9900 ]; then pass "all are told within one time-out of five seconds, on a machine that may be busy"; else fail "telling the faults took $took ms"; fi
 is 'the failure is sent in place of the heartbeat, to no alarm of heartbeats' "$(grep ^datapoint $record)" \
   'datapoint system/linux ServiceFailure Counter 1 InstanceId=7d2b6c5e-0000-4000-8000-000000000001 metering.stack=t4'
 kill -CONT "${background[-2]}"
