@@ -126,14 +126,14 @@ func settled(t *testing.T, socket string) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for range 500 {
+	for range 3000 {
 		answer := command(socket, "show stat")
 		if answer != "" && !strings.Contains(answer, ",INI,") {
 			return
 		}
 		<-tick.C
 	}
-	t.Fatalf("HAProxy did not check its servers within 10 s: %s", command(socket, "show stat"))
+	t.Fatalf("HAProxy did not check its servers within a minute: %s", command(socket, "show stat"))
 }
 
 // The numbers are those that HAProxy tells, with servers up, down, draining

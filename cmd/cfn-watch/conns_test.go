@@ -50,7 +50,7 @@ func newCrowd(t *testing.T, most int, secure bool) *crowd {
 // open connects from an address of this machine.
 func (c *crowd) open(from string) net.Conn {
 	c.t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 10 * time.Second}
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: time.Minute}
 	conn, err := d.DialContext(c.t.Context(), "tcp", c.at.Addr().String())
 	if err != nil {
 		c.t.Fatal(err)
@@ -59,7 +59,7 @@ func (c *crowd) open(from string) net.Conn {
 	if c.secure {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	return conn
 }
 
@@ -92,7 +92,7 @@ func ended(conn net.Conn) bool {
 // await waits until so many connections are open, of which so many are active.
 func (c *crowd) await(open, active int) {
 	c.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		c.at.mu.Lock()
 		o, a := len(c.at.open), 0
 		for one := range c.at.open {

@@ -54,7 +54,7 @@ func TestReloadTakesOver(t *testing.T) {
 			}
 		}
 		var last outbox.Row
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && !last.Status.Ended(); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end) && !last.Status.Ended(); time.Sleep(10 * time.Millisecond) {
 			rows, err := r.store.Rows(t.Context(), outbox.RowQuery{Project: "p", Limit: 1})
 			if err != nil || len(rows) != 1 {
 				t.Fatal(rows, err)
@@ -73,7 +73,7 @@ func TestReloadTakesOver(t *testing.T) {
 	r.write("[keys]", "file = "+filepath.Join(r.dir, "keys"), "[limits]", "alarms_per_project = 1", command, "[actions]", "dry_run = yes")
 	before := r.config()
 	r.hangups <- syscall.SIGHUP
-	for end := time.Now().Add(20 * time.Second); r.config() == before && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); r.config() == before && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	want("a key file", r.post(member, putAlarm("a", "https://example.com/")), "200 ")
@@ -193,7 +193,7 @@ func TestSystemdIsToldOfAReload(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", path)
 	told := func() string {
 		t.Helper()
-		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
 		text := make([]byte, 1000)
 		n, err := conn.Read(text)
 		if err != nil {

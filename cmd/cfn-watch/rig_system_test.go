@@ -110,7 +110,7 @@ func (r *rig) start() {
 	if err := r.server.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		var st admin.Status
 		if err := r.client.Call(r.t.Context(), "status", admin.Nothing{}, &st); err == nil {
 			r.listen = st.Listen
@@ -198,12 +198,12 @@ func (r *rig) open() int {
 	return len(list)
 }
 
-// await waits for something that must come about within a minute.
+// await waits for something that must come about within some minutes.
 func (r *rig) await(what string, is func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("%s: not within a minute", what)
+			r.t.Fatalf("%s: not within three minutes", what)
 		}
 	}
 }

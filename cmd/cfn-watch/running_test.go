@@ -110,9 +110,9 @@ func (r *running) post(key awsquery.Credentials, form url.Values) string {
 // await waits for what comes about in another goroutine of the server.
 func (r *running) await(what string, is func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("%s: not within half a minute", what)
+			r.t.Fatalf("%s: not within two minutes", what)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func waitServing(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	client := admin.Client{Socket: ts.Getenv("SOCKET")}
 	var err error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var st admin.Status
 		if err = client.Call(context.Background(), "status", admin.Nothing{}, &st); err == nil {
 			ts.Setenv("LISTEN", st.Listen)

@@ -44,7 +44,7 @@ func (r *running) push(key awsquery.Credentials, at time.Time, alarm, name strin
 func (r *running) metric(line string) {
 	r.t.Helper()
 	text := ""
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if text = r.get("/metrics"); strings.Contains(text, "\ncfn_watch_"+line+"\n") {
 			return
 		}
