@@ -206,7 +206,17 @@ func (h *hupRun) api(config hooks.Config, caFile string) (*cfnapi.Client, error)
 		stack: config.Stack, region: config.Region, url: config.URL, credentialFile: config.CredentialFile,
 		caFile: caFile, retryFor: duration(hupRetryFor),
 	}
-	return o.api(h.e, h.logs)
+	api, err := o.api(h.e, h.logs)
+	return api, fromFiles(err)
+}
+
+// fromFiles is an error where what is missing can be written to a file alone:
+// there are no options for it.
+func fromFiles(err error) error {
+	if errors.Is(err, cfnapi.ErrNoCredentials) {
+		return errors.New("no credentials: write " + cfnapi.CredentialsFile + ", or credential-file = FILE to [main]")
+	}
+	return err
 }
 
 func (h *hupRun) describeBy(api *cfnapi.Client) (describe hup.Describe, closeIdle func()) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -179,6 +178,9 @@ func runPushStats(ctx context.Context, e *env, c *cobra.Command, o pushStatsOpti
 		}
 	}()
 	pusher, err := o.pusher(e, l)
+	if errors.Is(err, cfnapi.ErrNoCredentials) {
+		err = errors.New("no credentials: give --credential-file, or write " + cfnapi.CredentialsFile)
+	}
 	if err != nil {
 		return err
 	}
@@ -245,9 +247,6 @@ func (o *pushStatsOptions) pusher(e *env, l *logs) (*stats.Pusher, error) {
 		return nil, err
 	}
 	credentials, err := o.credentials(e, l)
-	if errors.Is(err, cfnapi.ErrNoCredentials) {
-		err = fmt.Errorf("no credentials: give --credential-file, or write %s", cfnapi.CredentialsFile)
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -241,7 +241,8 @@ func (r *resident) pusher(c daemon.Config) (*stats.Pusher, error) {
 	o := pushStatsOptions{connection: connection{
 		region: h.Region, credentialFile: h.CredentialFile, caFile: c.CAFile, retryFor: duration(stats.DefaultRetry().Total),
 	}}
-	return o.pusher(r.e, r.logs)
+	p, err := o.pusher(r.e, r.logs)
+	return p, fromFiles(err)
 }
 
 // roots are the authorities that the configuration trusts.
