@@ -58,7 +58,6 @@ const longestSleep = 20 * time.Second
 
 // loop starts tasks until ctx is done and those under way have ended.
 func (s *scheduler) loop(ctx context.Context) {
-	defer close(s.ended)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var watchdog <-chan time.Time
@@ -85,6 +84,7 @@ func (s *scheduler) loop(ctx context.Context) {
 			s.alive()
 		}
 	}
+	close(s.ended)
 	for len(s.running) > 0 {
 		select {
 		case t := <-s.done:
@@ -104,6 +104,16 @@ func (s *scheduler) call(f func()) bool {
 		<-called
 		return true
 	case <-s.ended:
+		return false
+	}
+}
+
+// stopped says that nothing is called or started any longer.
+func (s *scheduler) stopped() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
 		return false
 	}
 }

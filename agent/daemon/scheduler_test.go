@@ -303,3 +303,21 @@ func TestTaskThatIsAskedForRunsNowOrNext(t *testing.T) {
 		}
 	})
 }
+
+// While what was started comes to its end, nobody waits for a scheduler that
+// starts nothing any more.
+func TestStoppedSchedulerTakesNoCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScheduler(Clock, slog.New(slog.DiscardHandler))
+		s.replace([]*task{{name: "slow", schedule: every{time.Hour, 0}, atOnce: true, run: func(context.Context) { time.Sleep(time.Minute) }}})
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.loop(ctx)
+		time.Sleep(time.Second)
+		cancel()
+		begun := time.Now()
+		if s.call(func() {}) || time.Since(begun) > 0 {
+			t.Errorf("call was taken, or waited for, after %v", time.Since(begun))
+		}
+		time.Sleep(time.Minute)
+	})
+}

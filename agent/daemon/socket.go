@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -91,6 +92,9 @@ func (d *Daemon) answer(ctx context.Context, conn net.Conn) error {
 	default:
 		return fmt.Errorf("it was asked for %q", word)
 	}
+	if d.scheduler.stopped() {
+		return errors.New("it was asked while the daemon is being stopped")
+	}
 	return json.NewEncoder(conn).Encode(answer)
 }
 
@@ -123,7 +127,11 @@ func ask(ctx context.Context, root, word string, answer any) error {
 	if _, err := conn.Write([]byte(word + "\n")); err != nil {
 		return fmt.Errorf("ask the daemon: %w", err)
 	}
-	if err := json.NewDecoder(conn).Decode(answer); err != nil {
+	err = json.NewDecoder(conn).Decode(answer)
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: the one at %s is being stopped", ErrNoDaemon, SocketPath)
+	}
+	if err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil

@@ -51,6 +51,13 @@ func TestSocket(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+	// One that is being stopped is none: not one of which all is well.
+	if s, err := AskStatus(t.Context(), g.root); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("of a stopped daemon: %+v, %v, want %v", s, err, ErrNoDaemon)
+	}
+	if err := AskPoll(t.Context(), g.root); !errors.Is(err, ErrNoDaemon) {
+		t.Errorf("AskPoll of a stopped daemon: %v, want %v", err, ErrNoDaemon)
+	}
 	l.Close()
 	<-served
 	if _, err := AskStatus(t.Context(), g.root); !errors.Is(err, ErrNoDaemon) {

@@ -81,8 +81,8 @@ until_ "it is restarted and answers" says passing state
 [ "$(main_pid web)" != "$before" ] && pass "as a new process" || fail "as a new process" "$before"
 is "once" "$(wc -l </run/starts)" 2
 until_ "the failure is reported" more ServiceFailure 0
-is "to its alarm" "$(grep ' ServiceFailure ' /record/requests | sort -u)" \
-  'datapoint system/linux ServiceFailure Counter 1 AlarmName=stack-HttpFailureAlarm InstanceId=7d2b6c5e-0000-4000-8000-000000000001 Timestamp TIME'
+is "to its alarm, as of now" "$(grep ' ServiceFailure ' /record/requests | sort -u)" \
+  'datapoint system/linux ServiceFailure Counter 1 AlarmName=stack-HttpFailureAlarm InstanceId=7d2b6c5e-0000-4000-8000-000000000001'
 until_ "and to the hooks" says "Guest web started" head -n 1 /run/told
 until_ "the heartbeat goes on" more Heartbeat "$(sent Heartbeat)"
 
