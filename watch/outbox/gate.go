@@ -162,7 +162,7 @@ func (l *lookout) message(c candidate, n Name) Reply {
 	if s := l.suspension(c); s != nil {
 		return s.hold()
 	}
-	if left, open := l.o.breakers.open(endpointOf(c.Action), time.Now()); open {
+	if left, open := l.o.breakers.open(c.endpoint(), time.Now()); open {
 		return Reply{Gate: breakerGate, Verdict: Hold, Cause: endpointOf(c.Action) + " does not answer", Until: l.now.Add(left)}
 	}
 	return Reply{}

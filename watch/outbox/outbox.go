@@ -25,8 +25,9 @@ import (
 	"github.com/cfn-agent/cfn-agent/watch"
 )
 
-// Limits on what is under way at once. A slow receiver takes the places of
-// its endpoint, a busy project those of the project, and leaves the others.
+// Limits on what is under way at once. A slow receiver takes the places that a
+// project has at its endpoint, a busy project those of the project, and leaves
+// the others.
 const (
 	messages           = 64
 	messagesOfEndpoint = 4
@@ -292,9 +293,9 @@ func places(r *Row) map[string]int {
 		return map[string]int{"rough": roughs}
 	}
 	return map[string]int{
-		"messages":                   messages,
-		"project " + r.Project:       messagesOfProject,
-		"at " + endpointOf(r.Action): messagesOfEndpoint,
+		"messages":             messages,
+		"project " + r.Project: messagesOfProject,
+		"at " + r.Project + " " + endpointOf(r.Action): messagesOfEndpoint,
 	}
 }
 

@@ -139,6 +139,16 @@ func (r *Row) kind() Kind {
 	return n.Kind
 }
 
+// endpoint is where the row's action goes, for what its project has sent there:
+// what another has, to a path of its own on the same host, is nothing to it. Empty
+// as endpointOf.
+func (r *Row) endpoint() string {
+	if at := endpointOf(r.Action); at != "" {
+		return r.Project + " " + at
+	}
+	return ""
+}
+
 // noAction says that a name is understood, but nothing here does it.
 func noAction(action string) string {
 	if action == prefix+string(Notify) {

@@ -200,7 +200,7 @@ func (w *work) act(ctx context.Context) {
 	}
 	answer, err := w.action.Act(ctx, w.row)
 	if err == nil || failureOf(err).Fate != NotHere { // which says nothing of the endpoint
-		w.o.breakers.report(endpointOf(w.row.Action), statusOf(answer, err), time.Now())
+		w.o.breakers.report(w.row.endpoint(), statusOf(answer, err), time.Now())
 	}
 	if err != nil {
 		w.failed(ctx, answer, failureOf(err))
