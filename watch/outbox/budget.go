@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/cfn-agent/cfn-agent/watch"
 )
 
 // A Budget is how many actions may begin in a time.
@@ -54,7 +56,7 @@ func (l *lookout) budgets(ctx context.Context, c candidate) (Reply, error) {
 		}
 	}
 	for _, b := range g.PerStack {
-		if c.Stack == "" {
+		if c.Stack == "" || c.Stack == watch.AnyStack {
 			break
 		}
 		if spent, until, err := l.spent(ctx, c, b, TallyQuery{Project: c.Project, Stack: c.Stack}); err != nil || spent {
