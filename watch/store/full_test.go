@@ -56,6 +56,13 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("a backup that failed left %v", files)
 	}
 
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	overwrite(t, filepath.Join(dir, "what that left"), make([]byte, room(t, dir)))
+	s = opened(t, path)
+	check("after a restart on a full disk")
+
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +76,16 @@ func TestDiskFull(t *testing.T) {
 	}
 	s = opened(t, path)
 	check("after a restart")
+}
+
+// room is what is left of a file system, but for what readers of a database need
+// beside it.
+func room(t *testing.T, dir string) int64 {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	return max(0, int64(fs.Bavail)*fs.Bsize-2*(32<<10))
 }
 
 // fire defines an alarm and records that it fires.

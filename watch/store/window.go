@@ -47,12 +47,26 @@ func openWindows(ctx context.Context, path string, log *slog.Logger) (*sql.DB, e
 	if err != nil {
 		return nil, err
 	}
-	for _, q := range []string{windowSchema, fmt.Sprintf("PRAGMA user_version = %d", windowVersion)} {
-		if _, err := db.ExecContext(ctx, q); err != nil {
-			return nil, errors.Join(fmt.Errorf("open the windows %s: %w", path, err), db.Close())
-		}
+	if err := makeWindows(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the windows %s: %w", path, err), db.Close())
 	}
 	return db, nil
+}
+
+// makeWindows makes what a new file lacks. In one that is there nothing is written:
+// a server begins on a full disk too.
+func makeWindows(ctx context.Context, db *sql.DB) error {
+	var version int
+	err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	if err != nil || version == windowVersion {
+		return err
+	}
+	for _, q := range []string{windowSchema, fmt.Sprintf("PRAGMA user_version = %d", windowVersion)} {
+		if _, err := db.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkWindows(ctx context.Context, path string) error {
