@@ -97,6 +97,8 @@ type project struct {
 
 	api, buckets int // alarms that count for the limit, and how many buckets their windows may have
 
+	allowance allowance
+
 	pairs    int  // of keys and alarms that they fed
 	manyKeys bool // that there are too many was told
 }

@@ -68,7 +68,7 @@ func TestNoProjectDelaysAnothers(t *testing.T) {
 	if v, _ := b.e.View(b.now, "b", "h0"); v.State != Firing {
 		t.Errorf("the guest of b is %s 2m17s after it died, want ALARM", v.State)
 	}
-	if changes < 10*slice {
+	if changes < 4*slice { // which is all it may; that others wait keeps it as busy
 		t.Errorf("%d changes of a, which is not busy", changes)
 	}
 }

@@ -62,6 +62,9 @@ func (e *Engine) tick(ctx context.Context, now time.Time) (TickResult, error) {
 		e.told = append(told, e.told...)
 		for _, l := range looks {
 			l.entry.pending = false
+			if l.change != nil {
+				l.entry.project.unchanged()
+			}
 			e.again(l.entry)
 		}
 		return TickResult{Looked: res.Looked, Late: res.Late}, fmt.Errorf("record %d state changes: %w", len(res.Batch.Transitions), err)
@@ -179,6 +182,10 @@ func (e *Engine) judge(en *entry, now time.Time) (look, bool) {
 	}
 	e.looks.set(en, min(next, en.repeatAt(at)))
 	if v.state != en.state() {
+		if !e.mayChange(en.project, now) {
+			e.looks.set(en, at.plus(tickEvery))
+			return l, false
+		}
 		l.change = e.transition(en, v.state, v.reason, v.data, now)
 		l.change.Derived = v.derived
 		return l, true
