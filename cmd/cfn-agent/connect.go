@@ -184,15 +184,17 @@ func (o *connection) keep(e *env, l *logs, d metadata.Document) {
 // hideSecrets takes what is secret out of the arguments that others on the
 // machine can see.
 func (o *connection) hideSecrets(e *env) {
-	secrets := []string{o.secretKey}
-	for _, proxy := range []string{o.httpProxy, o.httpsProxy} {
-		// Not what a parser makes of it: the password as it is written.
-		user, _, found := strings.Cut(proxy[strings.Index(proxy, "://")+1:], "@")
-		if _, password, ok := strings.Cut(strings.TrimPrefix(user, "//"), ":"); found && ok {
-			secrets = append(secrets, password)
-		}
+	e.hide(o.secretKey, password(o.httpProxy), password(o.httpsProxy))
+}
+
+// password is that of a URL as it is written, not what a parser makes of it.
+func password(address string) string {
+	user, _, found := strings.Cut(address[strings.Index(address, "://")+1:], "@")
+	_, password, ok := strings.Cut(strings.TrimPrefix(user, "//"), ":")
+	if !found || !ok {
+		return ""
 	}
-	e.hide(secrets...)
+	return password
 }
 
 // hide calls the env's hider with what there is to hide.

@@ -21,11 +21,13 @@ func TestSecretsAreNotSeenInTheProcessList(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, args := range map[string][]string{
-		"the URL of a signal":    {"cfn-signal", "--id", "1", "URL"},
-		"a handle":               {"cfn-signal", "--id", "1", "--handle", `{"alarm_url": "URL"}`},
-		"a signal of cfn-init":   {"cfn-init", "--signal", "URL", document},
-		"a secret key":           {"cfn-get-metadata", "-s", "s", "-r", "r", "--access-key", "a", "--secret-key", secret, "--url", "URL"},
-		"the password of a push": {"cfn-push-stats", "--heartbeat", "--url", "URL", "-f", keysFile(t), "--http-proxy", "PROXY"},
+		"the URL of a signal":     {"cfn-signal", "--id", "1", "URL"},
+		"a handle":                {"cfn-signal", "--id", "1", "--handle", `{"alarm_url": "URL"}`},
+		"a signal of cfn-init":    {"cfn-init", "--signal", "URL", document},
+		"a secret key":            {"cfn-get-metadata", "-s", "s", "-r", "r", "--access-key", "a", "--secret-key", secret, "--url", "URL"},
+		"the password of a push":  {"cfn-push-stats", "--heartbeat", "--url", "URL", "-f", keysFile(t), "--http-proxy", "PROXY"},
+		"the password of a check": {"cfn-push-stats", "--heartbeat", "--url", "SERVER", "-f", keysFile(t), "--check", "http://u:" + secret + "@127.0.0.1:1/"},
+		"the query of a check":    {"cfn-push-stats", "--heartbeat", "--url", "SERVER", "-f", keysFile(t), "--check", "http://127.0.0.1:1/?token=" + secret},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := argumentsDuring(t, args, secret)
@@ -66,7 +68,7 @@ func argumentsDuring(t *testing.T, args []string, secret string) string {
 	defer server.Close()
 	var given []string
 	words := strings.NewReplacer("URL", server.URL+"/v1/waitcondition/x?SignatureVersion=2&Signature="+secret,
-		"PROXY", strings.Replace(server.URL, "://", "://u:"+secret+"@", 1))
+		"SERVER", server.URL, "PROXY", strings.Replace(server.URL, "://", "://u:"+secret+"@", 1))
 	for _, a := range args[1:] {
 		given = append(given, words.Replace(a))
 	}

@@ -138,14 +138,17 @@ func (o *pushStatsOptions) validate(c *cobra.Command) error {
 			return usageError(c, "%v", err)
 		}
 	}
-	if len(o.selection.Names) == 0 && !o.hasMetric && len(o.probes) == 0 {
+	if len(o.selection.Names) == 0 && !o.hasMetric && len(o.probes.list) == 0 {
 		return missingError(c, "there is nothing to send: give --%s, --%s, --metric or another of the metrics", stats.Heartbeat, stats.MemUtil)
 	}
 	return nil
 }
 
 // probes are an option that may be given several times.
-type probes []check.Probe
+type probes struct {
+	list  []check.Probe
+	texts []string // of URLs, as they were given
+}
 
 // String is empty: there is no default to be shown.
 func (p *probes) String() string { return "" }
@@ -153,7 +156,10 @@ func (p *probes) String() string { return "" }
 // Set adds a probe.
 func (p *probes) Set(text string) error {
 	probe, err := check.Parse(text)
-	*p = append(*p, probe)
+	p.list = append(p.list, probe)
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(text)), "http") {
+		p.texts = append(p.texts, text)
+	}
 	return err
 }
 
@@ -167,6 +173,10 @@ func (o *pushStatsOptions) custom() metric.Datapoint {
 
 func runPushStats(ctx context.Context, e *env, c *cobra.Command, o pushStatsOptions) (err error) {
 	o.hideSecrets(e)
+	for _, text := range o.probes.texts {
+		_, query, _ := strings.Cut(text, "?")
+		e.hide(password(text), query)
+	}
 	if err := o.validate(c); err != nil {
 		return err
 	}
@@ -293,18 +303,18 @@ func (o *pushStatsOptions) heldElsewhere(e *env) bool {
 // else to do.
 func (o *pushStatsOptions) leaveHeartbeat() bool {
 	o.withoutHeartbeat = true
-	return len(o.selection.Names) > 1 || o.hasMetric || len(o.probes) > 0
+	return len(o.selection.Names) > 1 || o.hasMetric || len(o.probes.list) > 0
 }
 
 // check says whether a check failed, and tells which.
 func (o *pushStatsOptions) check(ctx context.Context, e *env, l *logs, client *http.Client) bool {
-	if len(o.probes) == 0 {
+	if len(o.probes.list) == 0 {
 		return false
 	}
 	checker := &check.Checker{System: &sys.System{Root: e.root, Run: sys.Exec, Environ: e.environ, Log: l.Logger}}
 	checker.Roots = clientRoots(client)
 	failed := false
-	for _, err := range checker.All(ctx, o.probes) {
+	for _, err := range checker.All(ctx, o.probes.list) {
 		if err != nil {
 			failed = true
 			l.Warn("check failed: " + err.Error())
