@@ -83,7 +83,47 @@ func parseSchedule(text string) (cron.Schedule, error) {
 	if d, err := time.ParseDuration(strings.TrimPrefix(text, "@every ")); err == nil && d < time.Second {
 		return bad(errors.New("it is not of a second or more"))
 	}
+	if ofHours(text) {
+		s = daily{s}
+	}
 	return s, nil
+}
+
+// ofHours says that a schedule names its hours, as crontab(5) has it: neither
+// minutes nor hours begin with a star.
+func ofHours(text string) bool {
+	fields := strings.Fields(text)
+	switch {
+	case len(fields) == 5:
+		return fields[0][0] != '*' && fields[1][0] != '*'
+	case len(fields) == 1:
+		return text != "@hourly"
+	}
+	return false // @every
+}
+
+// daily is a schedule that names its hours. It goes by what the clock shows, so
+// that an hour that summer time has twice counts once, and what is due in one
+// that it leaves out is run an hour later: cron(8) does much the same.
+type daily struct{ schedule cron.Schedule }
+
+// Next returns the first time after t.
+func (d daily) Next(t time.Time) time.Time {
+	shown := func(t time.Time, zone *time.Location) time.Time {
+		return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)
+	}
+	for next := shown(t.Local(), time.UTC); ; {
+		if next = d.schedule.Next(next); next.IsZero() {
+			return next
+		}
+		real := shown(next, time.Local)
+		if left := next.Sub(shown(real, time.UTC)); left > 0 { // there is no such time
+			real = real.Add(left)
+		}
+		if real.After(t) {
+			return real
+		}
+	}
 }
 
 // sunday writes Sunday as 0 where the last of five fields has 7, which
