@@ -243,6 +243,11 @@ func TestExec(t *testing.T) {
 	f("echo one; echo two >&2; exit 3", Status, "exec:echo: exit status 3: two")
 	f("exit 4", Status, "exit status 4")
 	f("exec sleep 60", Slow, "it had not ended within 1s")
+	begun := time.Now()
+	f("trap '' TERM; while :; do sleep 60; done", Slow, "it had not ended within 1s")
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("a command that does not heed SIGTERM kept the check for %v", took)
+	}
 	f("nosuchprogram --password=geheim", Status, "exit status 127")
 	f("echo 'cannot log in with password=geheim at http://u:geheim@db/'; exit 1", Status,
 		"exit status 1: cannot log in with password="+sys.Masked+" at http://"+sys.Masked+"@db/")

@@ -8,13 +8,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
 
+// grace is short: a command that does not heed SIGTERM is not to keep the
+// result of its check.
+const grace = time.Second
+
 // exec runs the command, ended with its children when its time is over.
 func (c *Checker) exec(ctx context.Context, p Probe) error {
-	res, err := c.System.Run(ctx, sys.Cmd{Shell: p.target, Env: c.System.Environ, Timeout: p.Timeout, Merge: true})
+	res, err := c.System.Run(ctx, sys.Cmd{Shell: p.target, Env: c.System.Environ, Timeout: p.Timeout, Grace: grace, Merge: true})
 	switch {
 	case errors.Is(err, sys.ErrTimeout) || err != nil && ctx.Err() != nil:
 		return faultf(Slow, "it had not ended within %v", p.Timeout)
@@ -35,6 +40,7 @@ func (c *Checker) unit(ctx context.Context, p Probe) error {
 		Args:    []string{"systemctl", "show", "--property=LoadState,ActiveState,SubState,Result", "--", p.target},
 		Env:     c.System.With("LC_ALL=C", "SYSTEMD_PAGER="),
 		Timeout: p.Timeout,
+		Grace:   grace,
 	})
 	if errors.Is(err, sys.ErrTimeout) || err != nil && ctx.Err() != nil {
 		return faultf(Slow, "systemd did not answer within %v", p.Timeout)

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type Cmd struct {
 	Env     []string      // the whole environment; see System.With
 	Stdin   []byte        // empty: /dev/null
 	Timeout time.Duration // 0: none
+	Grace   time.Duration // between SIGTERM and SIGKILL; 0: the constant of that name
 	Output  io.Writer     // gets stdout and stderr as they come, in addition to Result; may be nil
 	Merge   bool          // stderr goes where stdout goes, in the order written; Result.Stderr stays empty
 }
@@ -46,7 +48,7 @@ type Result struct {
 	Stdout, Stderr []byte
 }
 
-// Grace is the time that a process has between SIGTERM and SIGKILL, PipeWait
+// Grace is the time that a process usually has between SIGTERM and SIGKILL, PipeWait
 // the time that its pipes are read after it has ended: a process that it left
 // behind may hold them for ever.
 const (
@@ -103,7 +105,7 @@ func Exec(ctx context.Context, c Cmd) (Result, error) {
 	if err := cmd.Start(); err != nil {
 		return Result{Status: startStatus(err)}, startError(cmd.Path, err)
 	}
-	timedOut, err := wait(ctx, cmd, c.Timeout)
+	timedOut, err := wait(ctx, cmd, c.Timeout, cmp.Or(c.Grace, Grace))
 	res := Result{Status: status(cmd.ProcessState), Stdout: stdout.bytes(), Stderr: stderr.bytes()}
 	switch {
 	case timedOut:
@@ -147,8 +149,8 @@ func command(c Cmd) (*exec.Cmd, error) {
 }
 
 // wait waits for a process; when its time is over or ctx is done the whole
-// group gets SIGTERM and, Grace later, SIGKILL.
-func wait(ctx context.Context, cmd *exec.Cmd, limit time.Duration) (timedOut bool, err error) {
+// group gets SIGTERM and, after a grace, SIGKILL.
+func wait(ctx context.Context, cmd *exec.Cmd, limit, grace time.Duration) (timedOut bool, err error) {
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
 	var timer <-chan time.Time
@@ -164,7 +166,7 @@ func wait(ctx context.Context, cmd *exec.Cmd, limit time.Duration) (timedOut boo
 	}
 	group := -cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
-	if groupEnds(group, Grace) {
+	if groupEnds(group, grace) {
 		return timedOut, <-done
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL)
