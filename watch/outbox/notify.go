@@ -94,7 +94,7 @@ func (o *Outbox) tell(r Row, news string, now time.Time, text string) []Change {
 		Notice: Shown(r.Action) + ": " + text,
 	}
 	notice.Action = prefix + string(Notify)
-	notice.AlarmID, notice.Number = 0, 0 // in no order with the alarm's own messages, which may be held up
+	notice.AlarmID, notice.Number, notice.Repeat = 0, 0, 0 // in no order with the alarm's own messages, which may be held up
 	return []Change{{Row: notice, New: true}}
 }
 

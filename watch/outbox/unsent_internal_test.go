@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/cfn-agent/cfn-agent/watch"
 )
 
 // The history of a project is its own to read: the operator's resolver is not
@@ -22,5 +24,16 @@ func TestErrorOfANameTellsNoResolver(t *testing.T) {
 		if refused := errors.New("refused"); bare(&url.Error{Err: refused}) != refused {
 			t.Error("another error is not as it was")
 		}
+	}
+}
+
+// A notice about a message that was a repeat is none: behind others it was put
+// off until those of its alarm had ended, and a notice is of no alarm.
+func TestNoticeOfARepeatIsNoRepeat(t *testing.T) {
+	o := New(Options{Settings: Settings{Actions: map[Kind]Action{Notify: &Operator{}}}})
+	r := Row{Key: "7.1.2.0.5", Wanted: watch.Wanted{Transition: watch.Transition{AlarmID: 7, Number: 2}, Repeat: 5, Action: "https://a.example"}, Status: GaveUp}
+	told := o.tellOfEnd(r)
+	if len(told) != 1 || told[0].Row.AlarmID != 0 || told[0].Row.Number != 0 || told[0].Row.Repeat != 0 {
+		t.Errorf("told by %+v, want one row in no order", told)
 	}
 }
