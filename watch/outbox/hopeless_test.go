@@ -32,3 +32,24 @@ func TestGivenUpGuestsAreNoStormAfterARestart(t *testing.T) {
 		}
 	})
 }
+
+// A guest that was given up and is back is in no storm while it is suspended, nor
+// is one that came since.
+func TestSuspendedGuestsAreNoStorm(t *testing.T) {
+	in(t, func(t *testing.T, c *cloud) {
+		c.with(func(o *Options) { o.Actions[Exec] = &desk{fails: errors.New("no such guest")} })
+		c.add("p1", 10)
+		c.pass(5 * time.Minute)
+		c.fails(c.guests[0])
+		if _, err := c.outbox.Suspend(t.Context(), Suspension{Scope: OfProject, Name: "p1", Owner: "uid 0"}); err != nil {
+			t.Fatal(err)
+		}
+		c.each(c.guests[:1], func(g *guest) { g.up = true })
+		c.pass(2 * time.Minute)
+		c.add("p1", 12) // two more than there were
+		c.pass(8 * time.Minute)
+		if n := c.engine.Census(watch.AllProjects, c.now()); n.Alive != 0 || n.Overdue != 0 {
+			t.Errorf("census %+v, want nobody: all are suspended", n)
+		}
+	})
+}

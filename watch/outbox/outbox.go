@@ -87,6 +87,7 @@ type Outbox struct {
 	busy      map[string]*work // by key
 	count     map[string]int   // of messages under way, by endpoint and by project
 	suspended []int64          // suspensions for which guests are left out of storms
+	counted   time.Time        // when they last were
 	ended     map[Outcome]int
 	hopeless  map[int64]bool // alarms of guests that were given up, until they are OK
 	wg        sync.WaitGroup

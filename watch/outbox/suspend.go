@@ -150,7 +150,7 @@ var operator = watch.Caller{Role: watch.Operator}
 // countOut leaves guests out of the counts of storms whose silence is known to
 // have another cause: those that are suspended, and those that were given up
 // and not heard since. It looks at all alarms when the suspensions are others
-// than before.
+// than before, and now and then for those that came since.
 func (o *Outbox) countOut(ctx context.Context, now time.Time) error {
 	all, err := o.Store.Suspensions(ctx, now)
 	if err != nil {
@@ -162,7 +162,7 @@ func (o *Outbox) countOut(ctx context.Context, now time.Time) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if slices.Equal(ids, o.suspended) {
+	if passed := now.Sub(o.counted); slices.Equal(ids, o.suspended) && (len(ids) == 0 || passed >= 0 && passed < stormRecheck) {
 		return nil
 	}
 	for v := range o.Engine.Each(now, operator, watch.AlarmQuery{}) {
@@ -174,7 +174,7 @@ func (o *Outbox) countOut(ctx context.Context, now time.Time) error {
 		})
 		o.Engine.LeaveOut(v.ID, out || o.hopeless[v.ID])
 	}
-	o.suspended = ids
+	o.suspended, o.counted = ids, now
 	return nil
 }
 
@@ -186,6 +186,7 @@ func (o *Outbox) OnBatch(b watch.Batch) {
 		if t.To == watch.OK && o.hopeless[t.AlarmID] {
 			delete(o.hopeless, t.AlarmID)
 			o.Engine.LeaveOut(t.AlarmID, false)
+			o.counted = time.Time{} // it may be suspended
 		}
 	}
 	o.mu.Unlock()
