@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -79,13 +81,20 @@ func (s *server) followSignals(ctx context.Context) {
 			status := "STATUS=configuration read again"
 			if err := s.reload(ctx); err != nil {
 				line := strings.ReplaceAll(err.Error(), "\n", "; ")
-				s.log.Error("not read again, all stays as it was", "err", line)
+				text := "not read again, all stays as it was"
+				if errors.Is(err, errInPart) {
+					text = "not read again but for some rules"
+				}
+				s.log.Error(text, "err", line)
 				status = "STATUS=configuration not read again: " + line
 			}
 			notify(s.log, status+"\n"+daemon.SdNotifyReady)
 		}
 	}
 }
+
+// errInPart is that the store ceased to take rules: those before hold.
+var errInPart = errors.New("some rules may hold already, SIGHUP goes on with the others")
 
 // reload reads the configuration, the rules and the keys again. Nothing is
 // taken over before all of it is known to be right.
@@ -108,7 +117,7 @@ func (s *server) reload(ctx context.Context) error {
 		return err
 	}
 	if err := applyRules(ctx, next, set, s.engine, s.log); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errInPart, err)
 	}
 	s.replace(next)
 	s.verifier.UseFile(keys)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -104,6 +106,19 @@ func TestReloadTakesOver(t *testing.T) {
 	want("a rate", answers, "Throttling")
 	if _, ok := r.engine.View(time.Now(), "p", "web"); ok {
 		t.Error("a rule that is gone is an alarm still")
+	}
+}
+
+// Where the store ceases to take rules some may hold: it was said that all stays as
+// it was.
+func TestReloadThatTheStoreDoesNotTakeSaysSo(t *testing.T) {
+	r := start(t)
+	r.put("rules/r.yaml", "web: {Project: p, Namespace: n, MetricName: m, Statistic: Average, ComparisonOperator: GreaterThanThreshold, Threshold: 1, Period: 60, EvaluationPeriods: 1}")
+	before := r.config()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // so that nothing is written
+	if err := r.reload(ctx); !errors.Is(err, errInPart) || r.config() != before {
+		t.Errorf("reload = %v", err)
 	}
 }
 

@@ -89,7 +89,7 @@ func applyRules(ctx context.Context, c *config, set *rules.Set, engine *watch.En
 		log.Warn(line)
 	}
 	done, err := set.Apply(ctx, time.Now(), engine)
-	if len(done.Define)+len(done.Delete) > 0 {
+	if err == nil && len(done.Define)+len(done.Delete) > 0 {
 		log.Info("rules applied", "rules", len(set.Rules), "defined", len(done.Define), "deleted", len(done.Delete))
 	}
 	return err
