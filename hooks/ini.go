@@ -31,6 +31,12 @@ type section struct {
 
 const defaultSection = "DEFAULT"
 
+// A SyntaxError is about a line that is no part of a configuration.
+type SyntaxError struct{ text string }
+
+// Error names the file and the line.
+func (e *SyntaxError) Error() string { return e.text }
+
 func (f *ini) section(name string) *section {
 	if name == defaultSection {
 		return &f.defaults
@@ -113,12 +119,12 @@ func (r *iniReader) option(text string) {
 	where := fmt.Sprintf("%s:%d", r.file, r.number)
 	switch {
 	case r.current == nil:
-		r.problems = append(r.problems, fmt.Errorf("%s: the line stands before any [section]: it was skipped", where))
+		r.problems = append(r.problems, &SyntaxError{where + ": the line stands before any [section]: it was skipped"})
 	case key == "" && r.current == &r.defaults:
-		r.problems = append(r.problems, fmt.Errorf("%s: the line is not KEY = VALUE: it was skipped", where))
+		r.problems = append(r.problems, &SyntaxError{where + ": the line is not KEY = VALUE: it was skipped"})
 	case key == "":
 		if r.current.bad == nil {
-			r.current.bad = fmt.Errorf("%s: [%s]: the line is not KEY = VALUE", where, r.current.name)
+			r.current.bad = &SyntaxError{where + ": [" + r.current.name + "]: the line is not KEY = VALUE"}
 		}
 	default:
 		if id := r.current.name + "\x00" + key; r.seen[id] {

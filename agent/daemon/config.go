@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +30,7 @@ type Config struct {
 	// Problems are what is wrong with the file, each in one line. The rest
 	// holds.
 	Problems []error
+	Broken   bool // the file cannot be read, or has a line that is none of a configuration
 }
 
 // A Heartbeat says that the guest is alive, as long as its checks pass.
@@ -91,6 +93,7 @@ func Load(root string) Config {
 		problems = append(problems, err)
 	}
 	c.Problems = problems
+	c.Broken = err != nil || slices.ContainsFunc(problems, isSyntax)
 	for _, s := range list {
 		r := &reader{Section: s, problem: func(format string, args ...any) {
 			c.Problems = append(c.Problems, fmt.Errorf(file+": ["+s.Name+"]: "+format, args...))
@@ -101,10 +104,16 @@ func Load(root string) Config {
 	return c
 }
 
+func isSyntax(err error) bool {
+	_, ok := errors.AsType[*hooks.SyntaxError](err)
+	return ok
+}
+
 // section reads one section.
 func (c *Config) section(r *reader) {
 	if r.Bad != nil {
 		c.Problems = append(c.Problems, fmt.Errorf("%w: the line was skipped", r.Bad))
+		c.Broken = true
 	}
 	kind, name, _ := strings.Cut(strings.Join(strings.Fields(r.Name), " "), " ")
 	switch {

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -138,6 +139,11 @@ const (
 // reload is for the scheduler's goroutine.
 func (d *Daemon) reload() {
 	c := Load(d.System.Root)
+	if c.Broken && d.scheduler.tasks != nil {
+		d.config.Problems = append(c.Problems, errors.New(stats.AgentConfig+": the configuration stays as it was"))
+		d.sayProblems()
+		return
+	}
 	d.poller.use(c)
 	interval := d.poller.interval(c)
 	list := []*task{
@@ -184,10 +190,14 @@ func (d *Daemon) adopt(c Config, roots *x509.CertPool) {
 			p.hold()
 		}
 	}
-	for _, problem := range c.Problems {
+	d.config = c
+	d.sayProblems()
+}
+
+func (d *Daemon) sayProblems() {
+	for _, problem := range d.config.Problems {
 		d.System.Log.Error(problem.Error())
 	}
-	d.config = c
 }
 
 // key tells configurations of polls apart.

@@ -176,7 +176,9 @@ func (r *resident) obey(ctx context.Context, d *daemon.Daemon, signals <-chan os
 				continue
 			}
 			r.notify(sd.SdNotifyReloading + "\n" + monotonic())
-			syscall.Umask(hupConfig(r.e).Umask)
+			if !daemon.Load(r.e.root).Broken {
+				syscall.Umask(hupConfig(r.e).Umask)
+			}
 			d.Reload(ctx)
 			r.notify(sd.SdNotifyReady)
 		}

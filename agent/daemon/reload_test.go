@@ -1,0 +1,48 @@
+package daemon
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/stats"
+)
+
+// A guest whose heartbeat ends for a slip in a file is restarted: what cannot
+// be read as a configuration leaves the one that there is.
+func TestReloadOfBrokenFileLeavesAllAsItWas(t *testing.T) {
+	const good = "[heartbeat]\nwatch = H\nwhile = web\n[check web]\nprobe = exec:web\n[job j]\nschedule = @every 1m\ncommand = j\n"
+	for _, broken := range []string{"[heartbeat\nwatch = H\n", "[heartbeat]\nwatch H\n", good + "stray\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGuest(t, good)
+			g.daemon(0, func() {
+				g.write(stats.AgentConfig, broken)
+				g.d.Reload(t.Context())
+				s := g.d.Status()
+				last := len(s.Problems) - 1
+				if s.Heartbeat.Watch != "H" || len(s.Checks) != 1 || len(s.Jobs) != 1 || !slices.Contains(s.Failing(), "configuration") {
+					t.Errorf("%q: status %+v", broken, s)
+				}
+				if last < 1 || !strings.HasSuffix(s.Problems[last], "the configuration stays as it was") {
+					t.Errorf("%q: problems %q", broken, s.Problems)
+				}
+				g.write(stats.AgentConfig, "[heartbeat]\nwatch = I\nunknown = x\n") // the rest of which holds
+				g.d.Reload(t.Context())
+				if s := g.d.Status(); s.Heartbeat.Watch != "I" || len(s.Checks) > 0 || len(s.Problems) != 1 {
+					t.Errorf("after %q: status %+v", broken, s)
+				}
+				time.Sleep(time.Second)
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // at the begin there is no other
+		g := newGuest(t, good+"stray\n")
+		g.daemon(0, func() {
+			if s := g.d.Status(); s.Heartbeat.Watch != "H" || len(s.Problems) != 1 {
+				t.Errorf("begun with a broken file: status %+v", s)
+			}
+		})
+	})
+}
