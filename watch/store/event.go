@@ -89,7 +89,7 @@ func (s *Store) Events(ctx context.Context, q watch.EventQuery) (events []watch.
 	if err != nil {
 		return nil, "", err
 	}
-	events, err = list(ctx, s.readers, readEvent, query, args...)
+	events, err = list(ctx, s.history, readEvent, query, args...)
 	if len(events) > q.Limit {
 		events = events[:q.Limit]
 		next = strconv.FormatInt(events[q.Limit-1].ID, 10)

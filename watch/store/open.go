@@ -104,6 +104,9 @@ func (s *Store) open(ctx context.Context, schema fs.FS) error {
 	if s.readers, err = readOnly(s.path, readConnections); err != nil {
 		return err
 	}
+	if s.history, err = readOnly(s.path, historyConnections); err != nil {
+		return err
+	}
 	s.windows, err = openWindows(ctx, s.path+windowSuffix, s.log)
 	return err
 }

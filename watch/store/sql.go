@@ -16,8 +16,13 @@ import (
 	"modernc.org/sqlite"
 )
 
-// readConnections is how many queries may run beside each other.
-const readConnections = 4
+// How many queries may run beside each other; those of the history have
+// connections of their own. Projects ask for it, and what they ask can be long to
+// find: what is to be done next does not wait for that.
+const (
+	readConnections    = 4
+	historyConnections = 2
+)
 
 // connect opens a database file with parameters of the driver and of SQLite's
 // URIs (https://www.sqlite.org/uri.html), and at most n connections.

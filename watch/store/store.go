@@ -39,6 +39,7 @@ type Store struct {
 	lock    *lock.Lock
 	writer  *sql.DB // of one connection: writers wait for each other
 	readers *sql.DB // read beside the writer
+	history *sql.DB // likewise, for who looks at the history
 	windows *sql.DB // the second file, of one connection
 
 	standstill atomic.Pointer[outbox.Standstill] // nil: there is none
@@ -48,7 +49,7 @@ type Store struct {
 func (s *Store) Close() error {
 	var errs []error
 	// The writer last: the last connection to a database folds its log in.
-	for _, db := range []*sql.DB{s.readers, s.windows, s.writer} {
+	for _, db := range []*sql.DB{s.readers, s.history, s.windows, s.writer} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

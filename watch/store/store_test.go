@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -340,5 +341,31 @@ func TestLoadStopsWithTheErrorOfItsCaller(t *testing.T) {
 	})
 	if err != enough || calls > 2+loaders {
 		t.Errorf("Load = %v after %d calls, want %v after 3", err, calls, enough)
+	}
+}
+
+// Whoever has the history searched, as any project may again and again, keeps no
+// action waiting: a search took a second, and eight of them had what is due take
+// seven.
+func TestHistoryKeepsNothingElseWaiting(t *testing.T) {
+	s := fresh(t)
+	var searches []*sql.Conn
+	for range historyConnections {
+		c, err := s.history.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		searches = append(searches, c)
+	}
+	if _, err := s.Due(t.Context(), now, 10); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, _, err := s.Events(ctx, watch.EventQuery{Project: "p"}); err == nil {
+		t.Error("the history has more connections than its own")
+	}
+	for _, c := range searches {
+		c.Close()
 	}
 }
