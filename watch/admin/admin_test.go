@@ -302,6 +302,22 @@ func TestStatusOfRefusedKeys(t *testing.T) {
 	})
 }
 
+// An alarm that nothing ever fed is named, whatever state it is in.
+func TestStatusNamesWhatWasNeverFed(t *testing.T) {
+	d := newDesk(t)
+	for _, name := range []string{"a", "b", "c"} {
+		d.beat("p", name)
+	}
+	for name, state := range map[string]watch.State{"b": watch.Firing, "c": watch.OK} {
+		if _, problem := ask[Nothing](d, "set-state", StateRequest{Alarm: name, State: state}); problem != "" {
+			t.Fatal(problem)
+		}
+	}
+	if st, problem := ask[Status](d, "status", Nothing{}); problem != "" || !slices.Equal(st.NeverFed, []string{"p/a", "p/b", "p/c"}) {
+		t.Errorf("never fed are %q (%s), want all three", st.NeverFed, problem)
+	}
+}
+
 // Guests whose push is late do not push.
 func TestStatusCountsGuestsThatPush(t *testing.T) {
 	d := newDesk(t)

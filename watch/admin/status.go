@@ -49,16 +49,7 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 	if err := s.Problem(); err != nil {
 		st.Problem = err.Error()
 	}
-	if st.Totals.NeverFed > 0 {
-		for v := range s.Engine.Each(now, operatorOf(by), watch.AlarmQuery{State: watch.NoData}) {
-			if v.Presence() && !v.Fed {
-				st.NeverFed = append(st.NeverFed, v.Project+"/"+v.Name)
-			}
-			if len(st.NeverFed) == mostNamed {
-				break
-			}
-		}
-	}
+	st.NeverFed = s.neverFed(now, by, st.Totals.NeverFed)
 	st.Storms = s.Outbox.Storms()
 	st.Refused = s.Engine.Refused(now)
 	st.Refusals = len(st.Refused)
@@ -67,6 +58,26 @@ func (s *Server) status(ctx context.Context, by string, _ Nothing) (Status, erro
 	st.Suspended, err = s.Store.Suspensions(ctx, now)
 	rowsErr = s.countRows(ctx, &st)
 	return st, errors.Join(err, rowsErr)
+}
+
+// neverFed names some of the alarms on heartbeats that nothing ever fed, of which
+// there are so many. Most are in no state yet; one that was awaited for long, or
+// set, is in another.
+func (s *Server) neverFed(now time.Time, by string, there int) (names []string) {
+	for _, state := range []watch.State{watch.NoData, watch.Firing, watch.OK} {
+		if len(names) >= min(there, mostNamed) {
+			break
+		}
+		for v := range s.Engine.Each(now, operatorOf(by), watch.AlarmQuery{State: state}) {
+			if v.Presence() && !v.Fed {
+				names = append(names, v.Project+"/"+v.Name)
+			}
+			if len(names) == min(there, mostNamed) {
+				break
+			}
+		}
+	}
+	return names
 }
 
 // countRows tells of the actions that have not ended.
