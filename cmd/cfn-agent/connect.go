@@ -57,9 +57,13 @@ func (o *connection) add(c *cobra.Command, short shorthands, heat ...string) {
 type shorthands struct{ stack, resource, insecure string }
 
 // policy is the retry policy with the time limit of the options.
-func (o *connection) policy() retry.Policy {
-	p := retry.Default()
-	p.Total = time.Duration(o.retryFor)
+func (o *connection) policy() retry.Policy { return o.limit(retry.Default()) }
+
+// limit is a policy with that limit; no time for further tries is one try.
+func (o *connection) limit(p retry.Policy) retry.Policy {
+	if p.Total = time.Duration(o.retryFor); p.Total == 0 {
+		p.Tries = 1
+	}
 	return p
 }
 

@@ -264,11 +264,9 @@ func (o *pushStatsOptions) pusher(e *env, l *logs) (*stats.Pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := stats.DefaultRetry()
-	policy.Total = o.policy().Total
 	return &stats.Pusher{
 		HTTP: client, Endpoint: endpoint, Region: o.region, Credentials: credentials,
-		Retry: policy, Spool: stats.Spool{Path: filepath.Join(e.root, stats.SpoolPath)}, Log: l.Logger,
+		Retry: o.limit(stats.DefaultRetry()), Spool: stats.Spool{Path: filepath.Join(e.root, stats.SpoolPath)}, Log: l.Logger,
 	}, nil
 }
 
