@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/stats"
+	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
 
 // A guest whose heartbeat ends for a slip in a file is restarted: what cannot
@@ -42,6 +43,27 @@ func TestReloadOfBrokenFileLeavesAllAsItWas(t *testing.T) {
 		g.daemon(0, func() {
 			if s := g.d.Status(); s.Heartbeat.Watch != "H" || len(s.Problems) != 1 {
 				t.Errorf("begun with a broken file: status %+v", s)
+			}
+		})
+	})
+}
+
+// A job that is changed while it runs is running still, and is not begun again
+// before it has ended.
+func TestStatusOfJobThatIsChangedWhileItRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, "[job j]\nschedule = @reboot\ncommand = old\n")
+		g.takes = func(sys.Cmd) time.Duration { return time.Hour }
+		g.daemon(0, func() {
+			time.Sleep(time.Second)
+			g.write(stats.AgentConfig, "[job j]\nschedule = @every 1m\ncommand = new\n")
+			g.d.Reload(t.Context())
+			if j := g.d.Status().Jobs[0]; !j.Running {
+				t.Errorf("while the old one runs: %+v", j)
+			}
+			time.Sleep(time.Hour + 2*time.Minute)
+			if j := g.d.Status().Jobs[0]; !j.Running || j.Began.IsZero() {
+				t.Errorf("while the new one runs: %+v", j)
 			}
 		})
 	})

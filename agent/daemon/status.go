@@ -209,7 +209,8 @@ func (w *worker) report(s *Status, t *task) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := JobStatus{Name: w.config.Name, Began: w.last.began, Ended: w.last.ended, Result: "none yet", Failed: w.last.err != nil}
-	j.Running = !j.Began.IsZero() && j.Ended.IsZero()
+	running := w.scheduler.running[t.name]
+	j.Running = running != nil && (running != t || j.Ended.IsZero()) // another one: as it was before a reload
 	switch {
 	case w.last.err != nil:
 		j.Result = oneLine(w.last.err.Error())
