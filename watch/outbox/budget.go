@@ -93,8 +93,12 @@ func (l *lookout) atOnce(ctx context.Context, c candidate) (Reply, error) {
 	case g.All > 0 && all.InFlight >= g.All:
 		return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: l.now.Add(deferral),
 			Cause: fmt.Sprintf("%d actions are under way", g.All)}, nil
-	case g.Rate.Count > 0 && all.Begun >= g.Rate.Count:
-		return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: all.Oldest.Add(g.Rate.In),
+	case g.Rate.Count > 0 && all.Begun+l.begun >= g.Rate.Count:
+		until := l.now.Add(g.Rate.In)
+		if all.Begun > 0 {
+			until = all.Oldest.Add(g.Rate.In)
+		}
+		return Reply{Gate: "g5", Verdict: Hold, Shared: true, Until: until,
 			Cause: fmt.Sprintf("no more than %d actions begin within %s", g.Rate.Count, g.Rate.In)}, nil
 	}
 	return Reply{}, nil

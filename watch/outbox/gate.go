@@ -72,6 +72,7 @@ type lookout struct {
 	suspended []Suspension
 	stormy    map[string]storm // by domain
 	events    []watch.Event    // of storms that were seen to begin or to end
+	begun     int              // rough rows that it let go, and that do not say so yet
 }
 
 func (o *Outbox) lookout(ctx context.Context, now time.Time) (*lookout, error) {

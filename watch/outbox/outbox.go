@@ -79,6 +79,7 @@ type Outbox struct {
 	storms   storms
 	deaf     bool // and the operator was told
 	refused  refusals
+	fair     fair
 
 	begin sync.Mutex // held from the last look at budgets until acting is written
 
@@ -230,6 +231,7 @@ func (o *Outbox) pass(ctx, working context.Context, now time.Time) (more bool, e
 	}
 	changes := make([]Change, 0, len(rows)+1)
 	moved := len(rows) == page
+	o.fair.order(rows)
 	for i := range rows {
 		change, err := o.take(ctx, working, look, &rows[i])
 		if err != nil {
@@ -279,6 +281,10 @@ func (o *Outbox) take(ctx, working context.Context, look *lookout, r *Row) ([]Ch
 		return nil, err
 	}
 	w.row = claimed
+	if r.Rough && !r.Status.InFlight() {
+		look.begun++
+		o.fair.begins(r.Project, time.Now())
+	}
 	o.wg.Go(func() {
 		w.run(working)
 		o.leave(claimed.Key, w)
