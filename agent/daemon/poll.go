@@ -33,6 +33,7 @@ type poller struct {
 	known             map[string]*resource
 	ahead             *time.Duration // of Heat's clock; nil: not known
 	problems, missing []string       // of the files that were read last
+	unseen            []string       // of the last pass: services that could not be looked at
 }
 
 // A resource is what Heat has told of one.
@@ -165,7 +166,7 @@ func (p *poller) poll(ctx context.Context) {
 	heat := p.Heat(pass.config, pass.Config)
 	defer heat.Close()
 	pass.Describe = p.remember(p.backOff.Describe(heat.Describe, pass.Config.Interval), heat.From)
-	p.conclude(ctx, pass.Run(ctx))
+	p.looked(ctx, pass.Run(ctx))
 	if ahead, ok := heat.Ahead(); ok {
 		p.mu.Lock()
 		p.ahead = &ahead
@@ -180,7 +181,7 @@ func (p *poller) services(ctx context.Context) {
 		return // a pass looks at them too
 	}
 	defer pass.release()
-	p.conclude(ctx, pass.Services(ctx))
+	p.looked(ctx, pass.Services(ctx))
 }
 
 // tell runs the hooks for a service that was found down. It is false when
@@ -194,6 +195,24 @@ func (p *poller) tell(ctx context.Context, service, result string) bool {
 	err := pass.Tell(ctx, strings.TrimSuffix(service, ".service"), result)
 	p.conclude(ctx, err)
 	return !errors.Is(err, hup.ErrBusy) && ctx.Err() == nil
+}
+
+// looked is conclude for a pass that has looked at services.
+func (p *poller) looked(ctx context.Context, err error) {
+	if ctx.Err() == nil && !errors.Is(err, hup.ErrBusy) {
+		var unseen []string
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range all.Unwrap() {
+				if errors.Is(e, hup.ErrLook) {
+					unseen = append(unseen, oneLine(p.Mask(e.Error())))
+				}
+			}
+		}
+		p.mu.Lock()
+		p.unseen = unseen
+		p.mu.Unlock()
+	}
+	p.conclude(ctx, err)
 }
 
 func (p *poller) conclude(ctx context.Context, err error) {

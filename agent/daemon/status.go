@@ -23,6 +23,7 @@ type Status struct {
 	Metadata    []MetadataStatus `json:"metadata"`
 	Hooks       []HookStatus     `json:"hooks"`
 	LeftAlone   []string         `json:"services_left_alone"` // RESOURCE|SERVICE, started too often
+	Unseen      []string         `json:"services_unseen"`     // why it is not known whether some run
 	Checks      []CheckStatus    `json:"checks"`
 	Heartbeat   HeartbeatStatus  `json:"heartbeat"`
 	Jobs        []JobStatus      `json:"jobs"`
@@ -101,7 +102,7 @@ const okay = "ok"
 // Status tells how it goes.
 func (d *Daemon) Status() Status {
 	s := Status{
-		PID: os.Getpid(), Since: d.began, Metadata: []MetadataStatus{}, Hooks: []HookStatus{}, LeftAlone: []string{},
+		PID: os.Getpid(), Since: d.began, Metadata: []MetadataStatus{}, Hooks: []HookStatus{}, LeftAlone: []string{}, Unseen: []string{},
 		Checks: []CheckStatus{}, Jobs: []JobStatus{}, Problems: []string{}, Missing: []string{},
 	}
 	d.scheduler.call(func() {
@@ -159,6 +160,7 @@ func (p *poller) reportKnown(s *Status) Config {
 		s.ClockOffset = &offset
 	}
 	s.Problems, s.Missing = append(s.Problems, p.problems...), append(s.Missing, p.missing...)
+	s.Unseen = append(s.Unseen, p.unseen...)
 	return p.config
 }
 
@@ -239,6 +241,9 @@ func (s Status) Failing() []string {
 	}
 	for _, name := range s.LeftAlone {
 		list = append(list, "service "+name[strings.LastIndexByte(name, '|')+1:])
+	}
+	if len(s.Unseen) > 0 {
+		list = append(list, "services")
 	}
 	for _, c := range s.Checks {
 		if c.State == Failing || c.State == Left {

@@ -76,3 +76,26 @@ func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
 		})
 	})
 }
+
+// Of services that nobody can look at it is not known that all is well.
+func TestStatusTellsOfServicesThatCannotBeLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, "")
+		g.d.servicesEvery = time.Hour
+		g.daemon(0, func() {
+			p := g.d.poller
+			p.looked(t.Context(), errors.Join(fmt.Errorf("%w httpd: no answer", hup.ErrLook), errors.New("hook h: failed")))
+			if s := g.d.Status(); !slices.Equal(s.Unseen, []string{"look at service httpd: no answer"}) || !slices.Equal(s.Failing(), []string{"services"}) {
+				t.Errorf("status %+v, failing %q", s, s.Failing())
+			}
+			p.looked(t.Context(), errors.Join(hup.ErrBusy))
+			if s := g.d.Status(); len(s.Unseen) != 1 {
+				t.Errorf("after a pass that was left out: %q", s.Unseen)
+			}
+			p.looked(t.Context(), nil)
+			if s := g.d.Status(); len(s.Unseen) > 0 {
+				t.Errorf("when they can be: %q", s.Unseen)
+			}
+		})
+	})
+}

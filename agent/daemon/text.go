@@ -26,6 +26,9 @@ func (s Status) WriteText(w io.Writer) error {
 	for _, name := range s.LeftAlone {
 		line("service", name[strings.LastIndexByte(name, '|')+1:], "left alone: it was started too often")
 	}
+	for _, why := range s.Unseen {
+		line("service", "", "%s", why)
+	}
 	for _, c := range s.Checks {
 		line("check", c.Name, "%s", join(c.State, prefixed("since ", clock(c.Since)), c.Error))
 	}

@@ -3,6 +3,7 @@ package hup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -25,6 +26,9 @@ const (
 	Failed  = "failed"
 	Limit   = "limit"
 )
+
+// ErrLook says that it is not known whether a service runs.
+var ErrLook = errors.New("look at service")
 
 // A supervisor says whether services run, and starts them.
 type supervisor struct {
@@ -130,7 +134,7 @@ func (r *run) service(ctx context.Context, s *subject, w watched) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			r.note(errors.New("look at service " + w.name + ": " + r.System.Mask.String(err.Error())))
+			r.note(fmt.Errorf("%w %s: %s", ErrLook, w.name, r.System.Mask.String(err.Error())))
 		}
 		return
 	}
