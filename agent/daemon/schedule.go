@@ -90,12 +90,12 @@ func parseSchedule(text string) (cron.Schedule, error) {
 }
 
 // ofHours says that a schedule names its hours, as crontab(5) has it: neither
-// minutes nor hours begin with a star.
+// minutes nor hours begin with a star, or what the parser takes for one.
 func ofHours(text string) bool {
 	fields := strings.Fields(text)
 	switch {
 	case len(fields) == 5:
-		return fields[0][0] != '*' && fields[1][0] != '*'
+		return !strings.ContainsAny(fields[0][:1]+fields[1][:1], "*?")
 	case len(fields) == 1:
 		return text != "@hourly"
 	}
