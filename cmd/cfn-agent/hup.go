@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -95,7 +96,7 @@ func runHup(ctx context.Context, e *env, c *cobra.Command, o hupOptions) (err er
 		}
 	}
 	files := hooks.Find(e.root, o.config)
-	config, err := hooks.Load(files)
+	config, err := o.load(e, files)
 	file := hupLog
 	if o.status {
 		file = "" // nothing is changed, not even a log
@@ -131,6 +132,19 @@ func runHup(ctx context.Context, e *env, c *cobra.Command, o hupOptions) (err er
 		return nil
 	}
 	return err
+}
+
+// load reads the configuration. Where there is no cfn-hup.conf, what cfn-agent
+// run does its hooks with will do, but for a daemon of its own.
+func (o *hupOptions) load(e *env, files hooks.Files) (hooks.Config, error) {
+	config, err := hooks.Load(files)
+	if o.config != "" || o.daemon || !errors.Is(err, fs.ErrNotExist) {
+		return config, err
+	}
+	if main := daemon.Load(e.root).Main; main["stack"] != "" {
+		return hooks.LoadWith(files, main)
+	}
+	return config, err
 }
 
 func hupStatus(e *env, config hooks.Config) error {
