@@ -101,6 +101,8 @@ type project struct {
 
 	pairs    int  // of keys and alarms that they fed
 	manyKeys bool // that there are too many was told
+
+	misroutes int // of the project that are remembered
 }
 
 // New returns an Engine without alarms.

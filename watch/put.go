@@ -45,9 +45,10 @@ type misrouteKey struct{ project, stack, alarm string }
 
 // Bounds of what is remembered of misrouted pushes.
 const (
-	mostMisroutes    = 1_000
-	mostMisrouteKeys = 100
-	misroutesFor     = 24 * time.Hour // since the last push
+	mostMisroutes      = 1_000
+	misroutesOfProject = 100
+	mostMisrouteKeys   = 100
+	misroutesFor       = 24 * time.Hour // since the last push
 )
 
 // Misroutes lists them, the busiest first.
@@ -73,6 +74,9 @@ func (e *Engine) expireMisroutes(now time.Time) {
 	for k, m := range e.misroute {
 		if wallOf(now).Sub(m.Last).Abs() > misroutesFor {
 			delete(e.misroute, k)
+			if p := e.projects[k.project]; p != nil { // else it is counted no more
+				p.misroutes = max(0, p.misroutes-1)
+			}
 		}
 	}
 }
@@ -144,7 +148,7 @@ func (p *push) take(project *project, s *Sample) {
 		if !en.fedBy(p.caller) {
 			misrouted = true
 			if s.Alarm != "" {
-				e.misrouted(p.caller, s.Alarm, p.now)
+				e.misrouted(project, p.caller, s.Alarm, p.now)
 			}
 			p.otherStack(en)
 			return
@@ -163,15 +167,16 @@ func (p *push) take(project *project, s *Sample) {
 }
 
 // misrouted remembers who pushes to what.
-func (e *Engine) misrouted(c Caller, alarm string, now time.Time) {
+func (e *Engine) misrouted(of *project, c Caller, alarm string, now time.Time) {
 	k := misrouteKey{c.Project, c.Stack, alarm}
 	m := e.misroute[k]
 	if m == nil {
-		if len(e.misroute) >= mostMisroutes {
+		if len(e.misroute) >= mostMisroutes || of.misroutes >= misroutesOfProject {
 			return
 		}
 		m = &Misroute{Project: c.Project, Stack: c.Stack, Alarm: alarm, keys: map[string]struct{}{}}
 		e.misroute[k] = m
+		of.misroutes++
 	}
 	m.Pushes++
 	m.Last = wallOf(now)

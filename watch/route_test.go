@@ -201,3 +201,36 @@ func TestOldMisroutesAreForgotten(t *testing.T) {
 		t.Errorf("misroutes %+v, want that to new", list)
 	}
 }
+
+// A project that pushes to all alarms that its keys may not feed hides nobody
+// else's mistakes.
+func TestMisroutesOfOneProjectLeaveRoomForOthers(t *testing.T) {
+	b := newBench(t, Options{})
+	push := func(project, alarm string) {
+		b.e.Put(b.now, Caller{Access: "k", Project: project, Stack: "other", Role: Guest}, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: alarm, Count: 1}})
+	}
+	b.inProject("p", mostMisroutes, heartbeat("h"))
+	b.inProject("q", 1, heartbeat("h"))
+	for i := range mostMisroutes {
+		push("p", fmt.Sprint("h", i))
+	}
+	push("q", "h0")
+	told := func() (of map[string]int) {
+		of = map[string]int{}
+		for _, m := range b.e.Misroutes() {
+			of[m.Project]++
+		}
+		return of
+	}
+	if of := told(); of["p"] != misroutesOfProject || of["q"] != 1 {
+		t.Errorf("told of %v, want %d of p and that of q", of, misroutesOfProject)
+	}
+	b.now = b.now.Add(misroutesFor + time.Minute)
+	if err := b.e.Flush(t.Context(), b.now); err != nil {
+		t.Fatal(err)
+	}
+	push("p", "h999")
+	if of := told(); of["p"] != 1 || of["q"] != 0 {
+		t.Errorf("told of %v when the others are forgotten, want one of p", of)
+	}
+}
