@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,10 @@ func TestServerThatDies(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		l := &life{t: t, dir: dir}
+		var last sync.Mutex // what it says when it dies is the last that anybody says
 		l.at = func(p string) {
+			last.Lock()
+			defer last.Unlock()
 			passed := time.Since(l.began)
 			fmt.Printf("%d %s\n", passed, p)
 			if p == point && passed > noneBefore {
