@@ -256,37 +256,33 @@ func TestRefusedKeysAreListed(t *testing.T) {
 	}
 }
 
-// A guest whose key is bound to another stack than before still lives: what it
-// pushes to the alarm that it fed is no arrival, and for a day no silence either.
-func TestPushesThatAreRefusedForTheirStackAreASignOfLife(t *testing.T) {
-	b := newRefused(t)
+// pushesElsewhere has a heartbeat for h pushed each minute, with a key that is of
+// another stack.
+func (b *refused) pushesElsewhere(d time.Duration, access string) {
 	moved := guest
-	moved.Stack = "elsewhere"
-	b.pass(23*time.Hour, func(now time.Time) {
+	moved.Stack, moved.Access = "elsewhere", access
+	b.pass(d, func(now time.Time) {
 		if now.Second() == 0 {
 			b.e.Put(now, moved, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: "h", Count: 1}})
 		}
 	})
+}
+
+// A guest whose key is bound to another stack than before still lives: what it
+// pushes to the alarm that it fed is no arrival, and for a day no silence either.
+func TestPushesThatAreRefusedForTheirStackAreASignOfLife(t *testing.T) {
+	b := newRefused(t)
+	b.pushesElsewhere(23*time.Hour, guest.Access)
 	b.want("h", OK)
 	if told, want := b.events(), []string{"not heard: pushes of key " + guest.Access + " are refused, as it is of another stack"}; !reflect.DeepEqual(told, want) {
 		t.Errorf("told %q, want %q", told, want)
 	}
-	stranger := moved
-	stranger.Access = "stranger" // that never fed it
-	b.pass(10*time.Minute, func(now time.Time) {
-		b.e.Put(now, stranger, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: "h", Count: 1}})
-	})
+	b.pushesElsewhere(10*time.Minute, "stranger") // which never fed it
 	b.want("h", Firing)
 }
 
 func TestPushesThatAreRefusedForTheirStackKeepNobodyAliveForEver(t *testing.T) {
 	b := newRefused(t)
-	moved := guest
-	moved.Stack = "elsewhere"
-	b.pass(25*time.Hour, func(now time.Time) {
-		if now.Second() == 0 {
-			b.e.Put(now, moved, []Sample{{Namespace: "system/linux", Metric: "Heartbeat", Alarm: "h", Count: 1}})
-		}
-	})
+	b.pushesElsewhere(25*time.Hour, guest.Access)
 	b.want("h", Firing)
 }
