@@ -7,10 +7,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # Of what a guest pays for every run of a tool, most is pages of the program: they are
 # fewer without inlining, but for the packages that a long run is spent in; and for errors
 # and what ciphers are made of, whose callers would need more to be run at the start.
-INLINED = github.com/cfn-agent/cfn-agent/... errors crypto/internal/fips140/... encoding/json os syscall internal/poll io bytes sync/... internal/bytealg
+INLINED = github.com/cfn-agent/cfn-agent/... errors crypto/internal/fips140/... encoding/json os syscall internal/poll io bytes sync/... internal/bytealg net
 FLAGS = -trimpath -tags nethttpomithttp2 -gcflags=all=-l $(patsubst %,-gcflags=%=,$(INLINED))
-# The linker fills up each function to 32 bytes on amd64, which is a fortieth of the program.
-LDFLAGS = -s -w -funcalign=16 -X main.version=$(VERSION)
+# The linker fills up each function to 32 bytes on amd64, which is a thirtieth of the program.
+LDFLAGS = -s -w -funcalign=8 -X main.version=$(VERSION)
 FUZZTIME ?= 50000x
 # The race detector needs a C compiler; without one the tests run without it.
 CC_FOUND = $(shell command -v $(CC))
