@@ -121,19 +121,34 @@ func statLines(t *testing.T, socket string) []map[string]string {
 	return lines
 }
 
-// settled waits until each server that is to be checked was checked.
-func settled(t *testing.T, socket string) {
+// await waits until HAProxy tells what is awaited.
+func await(t *testing.T, socket, what string, told func(answer string) bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 3000 {
-		answer := command(socket, "show stat")
-		if answer != "" && !strings.Contains(answer, ",INI,") {
+		if answer := command(socket, "show stat"); answer != "" && told(answer) {
 			return
 		}
 		<-tick.C
 	}
-	t.Fatalf("HAProxy did not check its servers within a minute: %s", command(socket, "show stat"))
+	t.Fatalf("HAProxy did not %s within a minute: %s", what, command(socket, "show stat"))
+}
+
+// counted says whether the frontends count so many answers: each is counted
+// only after it was sent.
+func counted(t *testing.T, socket string, want int) bool {
+	t.Helper()
+	sum := 0
+	for _, line := range statLines(t, socket) {
+		if line["svname"] == "FRONTEND" {
+			for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
+				n, _ := strconv.Atoi(line["hrsp_"+class])
+				sum += n
+			}
+		}
+	}
+	return sum == want
 }
 
 // The numbers are those that HAProxy tells, with servers up, down, draining
@@ -143,19 +158,21 @@ func TestHAProxyOfDebian(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			root := shortDir(t)
 			socket, front := balancer(t, root, path)
-			settled(t, socket)
+			await(t, socket, "check its servers", func(answer string) bool { return !strings.Contains(answer, ",INI,") })
 			for _, line := range []string{"set server servers/drained state drain", "set server servers/parked state maint"} {
 				if answer := strings.TrimSpace(command(socket, line)); answer != "" {
 					t.Fatalf("%s: %s", line, answer)
 				}
 			}
-			for _, path := range []string{"200", "200", "204", "304", "404", "500", "502", "refused"} {
+			paths := []string{"200", "200", "204", "304", "404", "500", "502", "refused"}
+			for _, path := range paths {
 				resp, err := http.Get(front + "/" + path)
 				if err != nil {
 					t.Fatal(err)
 				}
 				resp.Body.Close()
 			}
+			await(t, socket, "count its answers", func(string) bool { return counted(t, socket, len(paths)) })
 			wantNumbers(t, root, socket)
 			command(socket, "set server servers/drained state ready")
 			if got := hosts(t, root); got != [2]float64{4, 2} {
