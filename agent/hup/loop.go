@@ -38,8 +38,9 @@ func (l *Loop) Run(ctx context.Context) {
 	}
 	done := make(chan time.Duration, 1)
 	running, wanted := false, false
+	early := false // the pass under way stands for one that is not due yet
 	begin := func(asked bool) {
-		running = true
+		running, early = true, asked
 		go func() { done <- l.Pass(ctx, asked) }()
 	}
 	for {
@@ -50,10 +51,13 @@ func (l *Loop) Run(ctx context.Context) {
 			}
 			return
 		case <-next.C:
-			if running {
-				l.Log.Warn("pass takes longer than the interval: one was left out", "interval", interval)
-			} else {
+			switch {
+			case !running:
 				begin(false)
+			case early:
+				early = false
+			default:
+				l.Log.Warn("pass takes longer than the interval: one was left out", "interval", interval)
 			}
 			next.Reset(jitter(interval))
 		case <-l.Now:

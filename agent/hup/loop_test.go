@@ -1,9 +1,11 @@
 package hup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +40,7 @@ func (r *recorder) loop(t *testing.T, l Loop, length time.Duration, during func(
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	r.start = time.Now()
-	l.Pass, l.Log = r.pass, slog.New(slog.DiscardHandler)
+	l.Pass, l.Log = r.pass, cmp.Or(l.Log, slog.New(slog.DiscardHandler))
 	if during != nil {
 		go during()
 	}
@@ -103,6 +105,24 @@ func TestPassThatIsAskedForComesAtOnceOrNext(t *testing.T) {
 		})
 		if n := len(r.begun); n != 3 || r.asked[0] || !r.asked[1] || !r.asked[2] || r.begun[1] != 20*time.Minute || r.begun[2] != 30*time.Minute {
 			t.Errorf("passes at %v, asked for %v", r.begun, r.asked)
+		}
+	})
+}
+
+func TestPassThatIsAskedForBeforeOneIsDueIsNotCalledLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		r := &recorder{next: 10 * time.Minute, takes: time.Minute}
+		now := make(chan struct{})
+		l := Loop{Interval: 10 * time.Minute, Now: now, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		r.loop(t, l, time.Hour, func() { // the first is due within a minute
+			for range 60 {
+				now <- struct{}{}
+				time.Sleep(time.Minute)
+			}
+		})
+		if strings.Contains(log.String(), "takes longer than the interval") {
+			t.Errorf("passes of %v at an interval of %v: %s", r.takes, l.Interval, log.String())
 		}
 	})
 }
