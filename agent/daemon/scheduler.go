@@ -47,7 +47,7 @@ type scheduler struct {
 
 func newScheduler(now func() Instant, log *slog.Logger) *scheduler {
 	return &scheduler{
-		now: now, log: log, running: map[string]*task{}, wanted: map[string]bool{},
+		now: now, log: log, running: map[string]*task{}, wanted: map[string]bool{}, rest: -idleInterval,
 		done: make(chan *task), calls: make(chan func()), ended: make(chan struct{}),
 	}
 }
@@ -213,8 +213,9 @@ func (s *scheduler) see(now Instant) bool {
 	return step.Abs() > time.Second
 }
 
-// idleInterval is the time between two calls of idle.
-const idleInterval = time.Minute
+// idleInterval is the time between two calls of idle, which makes what follows
+// it slower.
+const idleInterval = 10 * time.Minute
 
 func (s *scheduler) relax(now Instant) {
 	if s.idle != nil && len(s.running) == 0 && now.Up-s.rest >= idleInterval {

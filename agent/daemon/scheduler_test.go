@@ -321,3 +321,27 @@ func TestStoppedSchedulerTakesNoCalls(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+func TestIdleIsCalledAtTheStartAndThenSeldom(t *testing.T) {
+	m := newMachine(t, "2026-03-01 09:50:00")
+	m.Up = time.Second // the daemon comes up with the machine
+	calls := 0
+	m.s.idle = func() { calls++ }
+	for _, step := range []struct {
+		wait time.Duration
+		busy bool
+		want int
+	}{
+		{0, true, 0}, {time.Second, false, 1}, {idleInterval - time.Second, false, 1},
+		{time.Second, true, 1}, {time.Minute, false, 2}, {idleInterval, false, 3},
+	} {
+		m.Up += step.wait
+		clear(m.s.running)
+		if step.busy {
+			m.s.running["poll"] = &task{}
+		}
+		if m.s.relax(m.Instant); calls != step.want {
+			t.Errorf("%v after the start, busy %v: called %d times, want %d", m.Up-time.Second, step.busy, calls, step.want)
+		}
+	}
+}

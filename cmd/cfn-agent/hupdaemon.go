@@ -49,6 +49,7 @@ func (d *hupDaemon) run(ctx context.Context) error {
 	}
 	// What systemd tells this program is not for actions.
 	d.e.environ = forChildren(d.e.environ)
+	stayLean()
 	d.notify(daemon.SdNotifyReady)
 	defer d.notify(daemon.SdNotifyStopping)
 	loop := hup.Loop{
@@ -99,6 +100,7 @@ func (d *hupDaemon) notify(state string) {
 
 // pass makes one pass with what the files say now, and returns the interval.
 func (d *hupDaemon) pass(ctx context.Context, asked bool) time.Duration {
+	defer forgetProgram() // it rests for minutes
 	// Opened each time, so that a log that has grown is moved away.
 	d.logs = d.e.openLogs(d.program, hupLog, d.verbose || d.config.Verbose)
 	defer d.logs.Close()

@@ -1,3 +1,9 @@
+// The runtime would look up at each start how much processor time the control
+// group allows, and go on to look in what stays.
+
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 package main
 
 import (
@@ -13,17 +19,16 @@ import (
 )
 
 // stayLean keeps a program small that stays. What lives on its heap is less
-// than a megabyte, which by default would be let grow to four; and a guest of
-// many processors would keep some memory for each.
+// than a megabyte, which by default would be let grow to four; and each
+// processor that it may use costs memory, and threads that look for work.
 func stayLean() {
 	debug.SetGCPercent(20)
-	runtime.GOMAXPROCS(min(runtime.GOMAXPROCS(0), 2))
-	forgetProgram()
+	runtime.GOMAXPROCS(1)
 }
 
 // forgetProgram gives back the pages of the program, most of which only its
-// start needs, or a request each minute. Those that are needed again are mapped
-// again, from the kernel's cache: a millisecond in all. Nothing is lost: pages
+// start needs. Those that are needed again are mapped again, from the kernel's
+// cache: a millisecond or two in all. Nothing is lost: pages
 // that cannot be written are as they are in the file.
 func forgetProgram() {
 	exe, err := os.Readlink("/proc/self/exe")

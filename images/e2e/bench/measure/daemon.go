@@ -27,7 +27,11 @@ const (
 // services to look at. That cron itself, and the shells that it starts, cost
 // something is left out.
 func (s setting) compareRun() ([]row, error) {
-	polled, err := s.afterPolls()
+	polled, err := s.afterPolls("polls", "run")
+	if err != nil {
+		return nil, err
+	}
+	hupPolled, err := s.afterPolls("hup", "hup", "--daemon")
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +42,12 @@ func (s setting) compareRun() ([]row, error) {
 	if _, err := together(old); err != nil { // caches are warm, and the hook has fired, afterwards
 		return nil, err
 	}
-	seldom, err := s.start("seldom", "")
+	seldom, err := s.start("seldom", "", "run")
 	if err != nil {
 		return nil, err
 	}
 	defer seldom.kill()
-	often, err := s.start("often", "interval = 1m")
+	often, err := s.start("often", "interval = 1m", "run")
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +75,7 @@ func (s setting) compareRun() ([]row, error) {
 		{what + "a poll each, CPU, heat-cfntools by cron", often.cost.milliseconds(), cron.milliseconds(), oldCPU, "ms"},
 		{what + "a poll each, peak memory, heat-cfntools by cron", often.cost.megabytes(), cron.megabytes(), runPeak, "MiB"},
 		{fmt.Sprintf("run, resident after %d polls, limit", s.polls), polled, residentLimit, 1, "MiB"},
+		{fmt.Sprintf("hup --daemon, resident after %d polls, limit", s.polls), hupPolled, residentLimit, 1, "MiB"},
 	}, nil
 }
 
@@ -105,8 +110,8 @@ func together(programs []program) (usage, error) {
 }
 
 // afterPolls is the memory that a daemon keeps after many polls, in MiB.
-func (s setting) afterPolls() (float64, error) {
-	d, err := s.start("polls", "")
+func (s setting) afterPolls(name string, args ...string) (float64, error) {
+	d, err := s.start(name, "", args...)
 	if err != nil {
 		return 0, err
 	}
@@ -120,7 +125,7 @@ func (s setting) afterPolls() (float64, error) {
 		if i%50 > 0 {
 			continue
 		}
-		n, err := count("polls polls")
+		n, err := count("polls " + name)
 		if err != nil {
 			return 0, err
 		}
@@ -135,15 +140,15 @@ func (s setting) afterPolls() (float64, error) {
 	return float64(resident) / 1024, errors.Join(err, d.stop())
 }
 
-// A daemon is a cfn-agent run with a root, a stack and an alarm of its own,
-// all of one name.
+// A daemon is a cfn-agent that stays, with a root, a stack and an alarm of its
+// own, all of one name.
 type daemon struct {
 	name string
 	cmd  *exec.Cmd
 	cost usage // once it was stopped
 }
 
-func (s setting) start(name, interval string) (*daemon, error) {
+func (s setting) start(name, interval string, args ...string) (*daemon, error) {
 	root := filepath.Join(s.scratch, "run-"+name)
 	if err := makeRoot(root); err != nil {
 		return nil, err
@@ -158,6 +163,8 @@ func (s setting) start(name, interval string) (*daemon, error) {
 		"etc/cfn/hooks.d/hook.conf":      "[hook]\ntriggers = post.update\npath = Resources.Guest.Metadata\naction = true\n",
 		"etc/cfn/cfn-agent.conf": fmt.Sprintf("[main]\nstack = %s\nresource = Guest\nurl = %s\nwatch-url = %s\n%s\n[heartbeat]\nwatch = %s\n",
 			name, endpoint, watchEndpoint, interval, name),
+		// All that cfn-agent hup reads; for run it says the same again.
+		"etc/cfn/cfn-hup.conf": fmt.Sprintf("[main]\nstack = %s\nurl = %s\n", name, endpoint),
 	} {
 		path = filepath.Join(root, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -167,7 +174,7 @@ func (s setting) start(name, interval string) (*daemon, error) {
 			return nil, err
 		}
 	}
-	cmd := exec.Command(filepath.Join(s.tools, "cfn-agent"), "run")
+	cmd := exec.Command(filepath.Join(s.tools, "cfn-agent"), args...)
 	cmd.Env = append(os.Environ(), "CFN_ROOT="+root)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
