@@ -22,7 +22,7 @@ type Status struct {
 	Since       time.Time        `json:"since"`
 	Metadata    []MetadataStatus `json:"metadata"`
 	Hooks       []HookStatus     `json:"hooks"`
-	LeftAlone   []string         `json:"services_left_alone"` // RESOURCE|SERVICE, started too often
+	LeftAlone   []string         `json:"services_left_alone"` // RESOURCE|SERVICE, started too often to be started now
 	Unseen      []string         `json:"services_unseen"`     // why it is not known whether some run
 	Checks      []CheckStatus    `json:"checks"`
 	Heartbeat   HeartbeatStatus  `json:"heartbeat"`

@@ -24,7 +24,7 @@ func (s Status) WriteText(w io.Writer) error {
 		line("hook", h.Name, "%s", join(h.Event, at(h.At), h.Result, prefixed("next try ", clock(h.Next))))
 	}
 	for _, name := range s.LeftAlone {
-		line("service", name[strings.LastIndexByte(name, '|')+1:], "left alone: it was started too often")
+		line("service", name[strings.LastIndexByte(name, '|')+1:], "does not stay up: it is not started again for now")
 	}
 	for _, why := range s.Unseen {
 		line("service", "", "%s", why)

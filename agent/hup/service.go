@@ -13,8 +13,8 @@ import (
 	"github.com/cfn-agent/cfn-agent/metadata"
 )
 
-// How often a service is started that does not stay up, before it is left
-// alone.
+// How often a service that does not stay up is started within any such time. It
+// is never given up: what it needs may come back.
 const (
 	startLimit  = 3
 	startWindow = 10 * time.Minute
@@ -164,7 +164,7 @@ func (r *run) restart(ctx context.Context, w watched, id string, st *serviceStat
 	st.Starts = slices.DeleteFunc(st.Starts, func(t time.Time) bool { return now.Sub(t) >= startWindow || t.After(now) })
 	if len(st.Starts) >= startLimit {
 		if !st.Limited {
-			r.System.Log.Error("service does not stay up: it is left alone", "name", w.name, "starts", len(st.Starts), "within", startWindow)
+			r.System.Log.Error("service does not stay up: it is not started again for now", "name", w.name, "starts", len(st.Starts), "within", startWindow)
 		}
 		st.Limited = true
 		return Limit

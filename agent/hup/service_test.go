@@ -92,7 +92,7 @@ func TestHooksAreToldAtEveryPassThatFindsServiceDown(t *testing.T) {
 		if got, want := strings.Join(results, " "), "failed failed failed limit limit limit limit limit limit limit failed failed"; got != want {
 			t.Errorf("told %s, want %s", got, want)
 		}
-		if got := strings.Count(g.log.String(), "does not stay up: it is left alone"); got != 1 {
+		if got := strings.Count(g.log.String(), "does not stay up: it is not started again"); got != 1 {
 			t.Errorf("the limit was said %d times", got)
 		}
 		// Something else has started it: the count begins anew.

@@ -45,7 +45,7 @@ type hookState struct {
 // A serviceState is what was done about a service.
 type serviceState struct {
 	Starts  []time.Time `json:"starts,omitempty"`  // the last ones
-	Limited bool        `json:"limited,omitempty"` // left alone, until something else starts it
+	Limited bool        `json:"limited,omitempty"` // started as often as it may be, and not seen to run since
 	Pending bool        `json:"pending,omitempty"` // started, and the hooks not yet told
 }
 

@@ -55,7 +55,7 @@ func (m *Memory) Status(path string, list []hooks.Hook) ([]HookStatus, error) {
 }
 
 // LeftAlone returns the services of resources, each as RESOURCE|SERVICE, that
-// were started too often and are left alone.
+// were started too often, and are left alone for now.
 func (m *Memory) LeftAlone(path string, resources []string) ([]string, error) {
 	st, err := m.load(path)
 	var names []string
