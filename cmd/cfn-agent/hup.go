@@ -255,6 +255,10 @@ func (h *hupRun) resource(id string, d cfnapi.Detail) (hup.Resource, error) {
 	return hup.Resource{Status: d.Status, PhysicalID: d.PhysicalResourceID, LastUpdated: d.LastUpdated, Metadata: doc}, nil
 }
 
+// maxLogLine bounds what is kept of a line that does not end: an action may
+// write more than there is memory.
+const maxLogLine = 64 << 10
+
 // A lineLog writes what actions print to a log, line by line.
 type lineLog struct {
 	log  *slog.Logger
@@ -262,19 +266,18 @@ type lineLog struct {
 }
 
 func (w *lineLog) Write(p []byte) (int, error) {
-	w.line = append(w.line, p...)
-	for {
-		line, rest, ended := bytes.Cut(w.line, []byte("\n"))
-		if !ended {
-			return len(p), nil
+	for line := range bytes.Lines(p) {
+		w.line = append(w.line, line...)
+		if bytes.HasSuffix(line, []byte("\n")) || len(w.line) >= maxLogLine {
+			w.flush()
 		}
-		w.log.Info("action: " + strings.ToValidUTF8(string(line), "\uFFFD"))
-		w.line = append(w.line[:0], rest...)
 	}
+	return len(p), nil
 }
 
 func (w *lineLog) flush() {
 	if len(w.line) > 0 {
-		w.Write([]byte("\n"))
+		w.log.Info("action: " + strings.ToValidUTF8(strings.TrimSuffix(string(w.line), "\n"), "\uFFFD"))
+		w.line = w.line[:0]
 	}
 }

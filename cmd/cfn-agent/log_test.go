@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -46,5 +48,37 @@ func TestProxyPasswordIsHiddenWithAndWithoutScheme(t *testing.T) {
 	o.hideSecrets(e)
 	if len(hidden) != 2 || hidden[0] != "proxy-password" || hidden[1] != "other%20password" {
 		t.Errorf("hidden = %q, want both passwords as they are written", hidden)
+	}
+}
+
+// What an action prints may have no line ends at all, as a progress bar or an
+// image that is written to standard output: no more of it is kept in memory
+// than a line is to have.
+func TestOutputWithoutLineEndsIsNotKeptInMemory(t *testing.T) {
+	var log bytes.Buffer
+	w := &lineLog{log: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 100 {
+		if _, err := w.Write(bytes.Repeat([]byte("x"), 32<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := cap(w.line); n > 4*maxLogLine {
+		t.Errorf("%d bytes are kept of a line that does not end", n)
+	}
+	w.flush()
+	if n := bytes.Count(log.Bytes(), []byte("x")); n != 100*32<<10 {
+		t.Errorf("%d bytes of it are in the log, want %d", n, 100*32<<10)
+	}
+	log.Reset()
+	w.Write([]byte("one\n\ntw"))
+	w.Write([]byte("o\nthree"))
+	w.flush()
+	var lines []string
+	for line := range strings.Lines(log.String()) {
+		_, line, _ = strings.Cut(strings.TrimSpace(line), "msg=")
+		lines = append(lines, line)
+	}
+	if got, want := strings.Join(lines, " "), `"action: one" "action: " "action: two" "action: three"`; got != want {
+		t.Errorf("logged %s, want %s", got, want)
 	}
 }
