@@ -337,3 +337,25 @@ func TestDatapointsOfSlowServerHaveTheirTimes(t *testing.T) {
 		}
 	})
 }
+
+// A poll that is asked for, or due, while a service of the metadata is being
+// started comes after that: the next one may be an interval away.
+func TestPollWaitsForServicesThatAreLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, polling)
+		g.d.servicesEvery = time.Hour
+		g.daemon(0, func() {
+			pass := g.d.poller.begin(t.Context(), false)
+			g.d.Poll(t.Context(), true)
+			time.Sleep(time.Second)
+			g.do(func() { g.polls = nil })
+			pass.release()
+			time.Sleep(time.Second)
+			g.do(func() {
+				if len(g.polls) != 1 {
+					t.Errorf("Heat was asked %d times when the services had been looked at, want once", len(g.polls))
+				}
+			})
+		})
+	})
+}

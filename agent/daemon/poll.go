@@ -116,13 +116,20 @@ type pass struct {
 	release func()
 }
 
-// begin is a pass with what the files say now, nil when another one is being
-// made.
-func (p *poller) begin() *pass {
+// begin is a pass with what the files say now. While another one is being made
+// it is nil, or is waited for.
+func (p *poller) begin(ctx context.Context, waiting bool) *pass {
 	select {
 	case p.passing <- struct{}{}:
 	default:
-		return nil
+		if !waiting {
+			return nil
+		}
+		select {
+		case p.passing <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 	p.mu.Lock()
 	config := p.config
@@ -155,7 +162,7 @@ func (c Config) restarted() []string {
 
 // poll asks Heat, and runs the hooks whose values have changed.
 func (p *poller) poll(ctx context.Context) {
-	pass := p.begin()
+	pass := p.begin(ctx, true)
 	if pass == nil {
 		return
 	}
@@ -176,7 +183,7 @@ func (p *poller) poll(ctx context.Context) {
 
 // services looks at the services of the metadata.
 func (p *poller) services(ctx context.Context) {
-	pass := p.begin()
+	pass := p.begin(ctx, false)
 	if pass == nil {
 		return // a pass looks at them too
 	}
@@ -187,7 +194,7 @@ func (p *poller) services(ctx context.Context) {
 // tell runs the hooks for a service that was found down. It is false when
 // that must be tried again, since a pass is being made.
 func (p *poller) tell(ctx context.Context, service, result string) bool {
-	pass := p.begin()
+	pass := p.begin(ctx, false)
 	if pass == nil {
 		return false
 	}
