@@ -76,6 +76,9 @@ func parseSchedule(text string) (cron.Schedule, error) {
 	if err != nil {
 		return bad(err)
 	}
+	if spec, ok := s.(*cron.SpecSchedule); ok {
+		bothDays(spec, strings.Fields(text))
+	}
 	if _, interval := s.(cron.ConstantDelaySchedule); !interval && s.Next(time.Now()).IsZero() {
 		return bad(errors.New("it never comes"))
 	}
@@ -87,6 +90,16 @@ func parseSchedule(text string) (cron.Schedule, error) {
 		s = daily{s}
 	}
 	return s, nil
+}
+
+// bothDays has a schedule keep to both of its fields of days where one of them
+// begins with a star, as in */2, and not only where one is a star: so cron(8)
+// tells a field that restricts from one that does not. Else either is enough.
+func bothDays(s *cron.SpecSchedule, fields []string) {
+	const starBit = 1 << 63 // of the parser
+	if len(fields) == 5 && (fields[2][0] == '*' || fields[4][0] == '*') {
+		s.Dom |= starBit
+	}
 }
 
 // ofHours says that a schedule names its hours, as crontab(5) has it: neither

@@ -187,6 +187,8 @@ func TestParseSchedule(t *testing.T) {
 	f("0 12 * * 5-7", "Sun 12:00", "Fri 12:00", "Sat 12:00", "Sun 12:00")
 	f("0 12 * * sat,7", "Sun 12:00", "Sat 12:00")
 	f("*/20 4 * * *", "Sun 04:00", "Sun 04:20", "Sun 04:40", "Mon 04:00")
+	f("0 3 */2 * 1-5", "Tue 03:00", "Thu 03:00", "Mon 03:00")    // both days, as for cron(8)
+	f("0 3 1-31/2 * mon", "Sun 03:00", "Mon 03:00", "Tue 03:00") // either
 	f("@daily", "Sun 00:00", "Mon 00:00")
 	f("@reboot")
 	f("@every 90s")
