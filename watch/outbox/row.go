@@ -62,6 +62,7 @@ type Row struct {
 	Told  bool      // the operator was told of this hold
 
 	Tries    int             // how often acting failed
+	PutOff   time.Duration   // the waits after that, together
 	Baseline json.RawMessage // what looked saw; what the action itself keeps
 	Forgiven bool            // by a reset: no longer counted by budgets
 	Trial    bool            // of test-action: marked, and rough actions stop before they act

@@ -317,16 +317,16 @@ func (w *work) failed(ctx context.Context, a Answer, f *Failure) {
 		w.end(ctx, GaveUp, a)
 		return
 	}
-	patience := w.o.patience(w.row)
 	after := max(f.After, backoff(w.row, w.row.Tries))
-	if began := w.row.Began; !began.IsZero() && now.Add(after).Sub(began) > patience {
+	tried, patience := w.o.tried(w.row, now, after)
+	if tried > patience {
 		a.Text += fmt.Sprintf(" (for %s)", patience)
 		w.end(ctx, GaveUp, a)
 		return
 	}
 	r := w.step(Failed, a)
 	r.Tries++
-	r.Next = now.Add(after)
+	r.Next, r.PutOff = now.Add(after), r.PutOff+after
 	var events []watch.Event
 	if r.Why != a.Text {
 		events = append(events, event(r, watch.Action, now, outcome(r, a)+"; tried again"))
@@ -335,13 +335,18 @@ func (w *work) failed(ctx context.Context, a Answer, f *Failure) {
 	w.put(ctx, r, events...)
 }
 
-// patience is how long a row is tried.
-func (o *Outbox) patience(r Row) time.Duration {
+// tried is for how long a row will have been tried after one wait more, and for how
+// long it may be. A rough action begins anew with each try: of one the waits are
+// counted.
+func (o *Outbox) tried(r Row, now time.Time, wait time.Duration) (tried, patience time.Duration) {
 	s := o.settings.Load()
-	if r.Rough {
-		return s.RetryFor
+	switch {
+	case r.Rough:
+		return r.PutOff + wait, s.RetryFor
+	case r.Began.IsZero():
+		return 0, s.MessageFor
 	}
-	return s.MessageFor
+	return now.Add(wait).Sub(r.Began), s.MessageFor
 }
 
 // backoff is the wait after a failure: full jitter from 1 s up to a minute, or

@@ -33,6 +33,7 @@ func stageOf(s outbox.Status) int {
 type notes struct {
 	Told     bool            `json:",omitempty"`
 	Tries    int             `json:",omitempty"`
+	PutOff   time.Duration   `json:",omitempty"`
 	Baseline json.RawMessage `json:",omitempty"`
 	Trial    bool            `json:",omitempty"`
 	Notice   string          `json:",omitempty"`
@@ -40,7 +41,7 @@ type notes struct {
 }
 
 func notesOf(r *outbox.Row) (string, error) {
-	n := notes{r.Told, r.Tries, r.Baseline, r.Trial, r.Notice, r.Steps}
+	n := notes{r.Told, r.Tries, r.PutOff, r.Baseline, r.Trial, r.Notice, r.Steps}
 	if reflect.ValueOf(n).IsZero() {
 		return "", nil
 	}
@@ -103,7 +104,7 @@ func readRow(r *row) (o outbox.Row) {
 	o.Claim, o.Lease, o.Began = r.text(), r.time(), r.time()
 	o.Gate, o.Why, o.Since, o.Forgiven = r.text(), r.text(), r.time(), r.yes()
 	n := decode[notes](r)
-	o.Told, o.Tries, o.Baseline, o.Trial, o.Notice, o.Steps = n.Told, n.Tries, n.Baseline, n.Trial, n.Notice, n.Steps
+	o.Told, o.Tries, o.PutOff, o.Baseline, o.Trial, o.Notice, o.Steps = n.Told, n.Tries, n.PutOff, n.Baseline, n.Trial, n.Notice, n.Steps
 	return o
 }
 
