@@ -170,6 +170,7 @@ func (p *poller) poll(ctx context.Context) {
 	if pass.err != nil { // without a stack there is nothing to ask for
 		return
 	}
+	p.pace(pass.Config.Interval)
 	heat := p.Heat(pass.config, pass.Config)
 	defer heat.Close()
 	pass.Describe = p.remember(p.backOff.Describe(heat.Describe, pass.Config.Interval), heat.From)
@@ -179,6 +180,21 @@ func (p *poller) poll(ctx context.Context) {
 		p.ahead = &ahead
 		p.mu.Unlock()
 	}
+}
+
+// pace has polls come at an interval: cfn-hup.conf is read at each, and may have
+// been written since the daemon began.
+func (p *poller) pace(interval time.Duration) {
+	p.scheduler.call(func() {
+		fresh := p.task(pollTask, interval, p.Daemon.config.key(), p.poll, p)
+		list := slices.Clone(p.scheduler.tasks)
+		for i, t := range list {
+			if t.name == pollTask && t.key != fresh.key {
+				list[i] = fresh
+				p.scheduler.replace(list)
+			}
+		}
+	})
 }
 
 // services looks at the services of the metadata.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent/hup"
 	"github.com/cfn-agent/cfn-agent/agent/stats"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
@@ -64,6 +65,38 @@ func TestStatusOfJobThatIsChangedWhileItRuns(t *testing.T) {
 			time.Sleep(time.Hour + 2*time.Minute)
 			if j := g.d.Status().Jobs[0]; !j.Running || j.Began.IsZero() {
 				t.Errorf("while the new one runs: %+v", j)
+			}
+		})
+	})
+}
+
+// What cfn-init writes may be written after the daemon has begun: its interval
+// is that of polls from the next one on, as its hooks are run from then on.
+func TestIntervalOfFileThatComesLaterHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGuest(t, "[main]\nstack = s\nresource = R\n")
+		g.heat = func(string) (hup.Resource, error) {
+			return hup.Resource{Status: "CREATE_COMPLETE", Metadata: document(t, `{}`)}, nil
+		}
+		polls := func() int {
+			time.Sleep(20 * time.Minute)
+			var n int
+			g.do(func() { n, g.polls = len(g.polls), nil })
+			return n
+		}
+		g.daemon(0, func() {
+			if n := polls(); n != 2 {
+				t.Errorf("%d polls in 20 minutes by default, want 2", n)
+			}
+			g.write("/etc/cfn/cfn-hup.conf", "[main]\nstack = s\ninterval = 1\n")
+			polls()
+			if n := polls(); n != 20 {
+				t.Errorf("%d polls in 20 minutes with interval = 1, want 20", n)
+			}
+			g.write("/etc/cfn/cfn-hup.conf", "[main]\nstack = s\n")
+			polls()
+			if n := polls(); n != 2 {
+				t.Errorf("%d polls in 20 minutes without an interval, want 2", n)
 			}
 		})
 	})
