@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"path/filepath"
 	"reflect"
@@ -192,10 +193,17 @@ func (t *tx) each(f func(*row) error, query string, args ...any) error {
 	return each(t.ctx, t.tx, f, query, args...)
 }
 
-// nanos is how a time is kept; see the schema.
+// nanos is how a time is kept; see the schema. One that is too far off for that, as
+// clients spell the begin or the end of time, is the farthest that is not.
 func nanos(t time.Time) int64 {
-	if t.IsZero() {
+	const most = math.MaxInt64 / int64(time.Second)
+	switch s := t.Unix(); {
+	case t.IsZero():
 		return 0
+	case s >= most:
+		return math.MaxInt64
+	case s <= -most:
+		return math.MinInt64
 	}
 	return t.UnixNano()
 }

@@ -258,6 +258,8 @@ func TestEvents(t *testing.T) {
 	f("a page that is just full", watch.EventQuery{Limit: 5, OldestFirst: true}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 	f("of an alarm", watch.EventQuery{Alarm: "odd", Limit: 2}, 10, 8, 6, 4, 2)
 	f("of a time, its end left out", watch.EventQuery{From: now.Add(time.Minute), To: now.Add(3 * time.Minute)}, 3, 2)
+	f("of all time, as clients spell its ends", watch.EventQuery{From: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), To: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), OldestFirst: true},
+		1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 	f("of a project", watch.EventQuery{Project: "p3"}, 4)
 	f("of a target", watch.EventQuery{Target: "t3"}, 4)
 	f("of a row", watch.EventQuery{Key: "k3"}, 4)
