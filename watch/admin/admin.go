@@ -58,7 +58,8 @@ func (s *Server) mux() *http.ServeMux {
 func operatorOf(by string) watch.Caller { return watch.Caller{Access: by, Role: watch.Operator} }
 
 // A Ref names an alarm: NAME, or PROJECT/NAME where several projects have one
-// of that name.
+// of that name. What can be both is PROJECT/NAME: else a project could keep
+// another's alarm from being named, with an alarm that is called so.
 type Ref struct {
 	Alarm string `json:"alarm"`
 }
@@ -67,12 +68,12 @@ type Ref struct {
 // when there is none.
 func (s *Server) find(text string) (watch.View, error) {
 	now := time.Now()
-	found := s.Engine.Alarms(now, operatorOf(""), watch.AlarmQuery{Names: []string{text}})
 	if project, name, ok := strings.Cut(text, "/"); ok {
 		if v, there := s.Engine.View(now, project, name); there {
-			found = append(found, v)
+			return v, nil
 		}
 	}
+	found := s.Engine.Alarms(now, operatorOf(""), watch.AlarmQuery{Names: []string{text}})
 	switch len(found) {
 	case 0:
 		return watch.View{}, fmt.Errorf("alarm %s: %w", text, watch.ErrNotFound)

@@ -139,6 +139,20 @@ func TestCallsThatAreNone(t *testing.T) {
 	}
 }
 
+// A project that calls an alarm of its own as operators call another's, with its
+// project, does not keep them from that.
+func TestNameOfAnotherProjectsAlarm(t *testing.T) {
+	d := newDesk(t)
+	d.alarm("p", "beats")
+	d.alarm("q", "p/beats")
+	for name, want := range map[string]string{"p/beats": "p", "q/p/beats": "q"} {
+		got, problem := ask[Explanation](d, "explain", ExplainRequest{Name: name})
+		if problem != "" || got.Alarm == nil || got.Alarm.Project != want {
+			t.Errorf("explain %s: %+v, %q, want the alarm of %s", name, got.Alarm, problem, want)
+		}
+	}
+}
+
 // An alarm is called by its name, and with its project where that is not
 // enough.
 func TestNamesOfAlarms(t *testing.T) {
