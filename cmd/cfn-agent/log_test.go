@@ -82,3 +82,46 @@ func TestOutputWithoutLineEndsIsNotKeptInMemory(t *testing.T) {
 		t.Errorf("logged %s, want %s", got, want)
 	}
 }
+
+// Someone cleans up, or logrotate(8) moves the file away, while a program that
+// stays has it open: what it writes from then on is where people look for it.
+func TestLogThatWasMovedAwayIsBegunAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.log")
+	f, err := openLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	write := func(line string) {
+		t.Helper()
+		if _, err := f.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != line {
+			t.Errorf("the log is %q, %v, want %q", got, err, line)
+		}
+	}
+	write("one\n")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write("two\n")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	write("three\n")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil { // as logrotate's "create" does
+		t.Fatal(err)
+	}
+	write("four\n")
+	// There may be no way to make another.
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("five\n")); err != nil {
+		t.Errorf("Write where no file can be made: %v", err)
+	}
+}

@@ -14,13 +14,14 @@ const (
 
 // A logFile is a log that is appended to. When it has grown to logSize it is
 // moved away, and of those moved away the last ones are kept: a single command
-// may write more than a disk holds.
+// may write more than a disk holds. When someone else has moved it away, as
+// logrotate(8) does, it is begun anew.
 type logFile struct {
 	path string
 
 	mu   sync.Mutex // guards what follows
 	file *os.File
-	size int64
+	info os.FileInfo // of file; nil: not known
 }
 
 func openLog(path string) (*logFile, error) {
@@ -36,13 +37,11 @@ func (l *logFile) open() error {
 	if err != nil {
 		return err
 	}
-	l.file, l.size = f, 0
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return nil // never turned over
+	l.file = f
+	if l.info, err = f.Stat(); err != nil {
+		return nil
 	}
-	l.size = info.Size()
-	if info.Mode().Perm() != 0o600 { // one that heat-cfntools made may be readable by everyone
+	if l.info.Mode().IsRegular() && l.info.Mode().Perm() != 0o600 { // one that heat-cfntools made may be readable by everyone
 		_ = f.Chmod(0o600)
 	}
 	return nil
@@ -59,23 +58,24 @@ func (l *logFile) turnOver() {
 	}
 }
 
-// Write appends p whole, to a new file when this one has its size.
+// Write appends p whole, to a new file when this one has its size or is gone.
+// Where none can be made it goes to the one that there was.
 func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.size >= logSize {
-		full := l.file
+	info, err := os.Stat(l.path)
+	there := err == nil && os.SameFile(info, l.info)
+	full := there && info.Mode().IsRegular() && info.Size() >= logSize
+	if full {
 		l.turnOver()
-		if err := l.open(); err != nil {
-			return 0, err
+	}
+	if full || !there {
+		old := l.file
+		if l.open() == nil {
+			old.Close()
 		}
-		full.Close()
 	}
-	n, err := l.file.Write(p)
-	if info, statErr := l.file.Stat(); statErr == nil && info.Mode().IsRegular() {
-		l.size += int64(n)
-	}
-	return n, err
+	return l.file.Write(p)
 }
 
 // Close closes the file.
