@@ -136,12 +136,15 @@ func (s *scheduler) ask(ctx context.Context, name string) {
 // then one of its name begins: an action may itself change what it is run by.
 func (s *scheduler) replace(list []*task) {
 	now := s.now()
-	s.see(now)
+	step := s.see(now)
 	old := s.tasks
 	s.tasks = nil
 	for _, t := range list {
 		if i := slices.IndexFunc(old, func(o *task) bool { return o.name == t.name && o.key == t.key }); i >= 0 {
-			s.tasks = append(s.tasks, old[i])
+			if t = old[i]; step && t.fixed && t.next.After(now.Wall) {
+				s.plan(t, now)
+			}
+			s.tasks = append(s.tasks, t)
 			continue
 		}
 		s.plan(t, now)

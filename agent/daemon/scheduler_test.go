@@ -113,6 +113,9 @@ func TestClockThatIsSetBackByDaysIsTakenForRight(t *testing.T) {
 	m.want(m.pass(20*time.Minute), "10:00:00")
 	m.set(-4 * 24 * time.Hour)
 	m.want(m.pass(time.Hour), "11:00:00")
+	m.set(-4 * 24 * time.Hour)
+	m.s.replace(m.s.tasks) // a reload that sees it first
+	m.want(m.pass(time.Hour), "12:00:00")
 }
 
 // The clock of a guest that boots without a battery says 1970, until it is
