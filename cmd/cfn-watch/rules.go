@@ -96,21 +96,27 @@ func applyRules(ctx context.Context, c *config, set *rules.Set, engine *watch.En
 }
 
 // openFiles says which of the files that the configuration names a server could
-// not begin with. What only the server may read is its own to say.
-func (c *config) openFiles() error {
-	_, keys := c.openKeys(slog.New(slog.DiscardHandler))
+// not begin with. What only the server may read is its own to say, and where it
+// looks for clouds.yaml may be elsewhere: that there is none here is a warning.
+func (c *config) openFiles() (warning, err error) {
+	quiet := slog.New(slog.DiscardHandler)
+	_, keys := c.openKeys(quiet)
 	_, settings := c.outboxSettings()
+	_, keystone := c.openKeystone(quiet)
+	if errors.Is(keystone, fs.ErrNotExist) {
+		warning, keystone = keystone, nil
+	}
 	var pair error
 	if c.server.cert != "" {
 		pair = (&certificate{cert: c.server.cert, key: c.server.key}).load()
 	}
 	var wrong []error
-	for _, err := range []error{keys, settings, pair} {
+	for _, err := range []error{keys, settings, keystone, pair} {
 		if !errors.Is(err, fs.ErrPermission) {
 			wrong = append(wrong, err)
 		}
 	}
-	return errors.Join(wrong...)
+	return warning, errors.Join(wrong...)
 }
 
 func newCheckCommand(g *global) *cobra.Command {
@@ -133,10 +139,15 @@ folders of rules, each mistake as FILE:LINE: what. No server is needed.`,
 			} else {
 				set, err = conf.loadRules()
 			}
-			if err := errors.Join(err, conf.openFiles()); err != nil {
+			absent, wrong := conf.openFiles()
+			if err := errors.Join(err, wrong); err != nil {
 				return err
 			}
-			for _, line := range conf.refusals(set) {
+			lines := conf.refusals(set)
+			if absent != nil {
+				lines = append(lines, absent.Error())
+			}
+			for _, line := range lines {
 				fmt.Fprintf(g.stderr, "cfn-watch: warning: %s\n", line)
 			}
 			fmt.Fprintf(g.stdout, "ok: %d rules\n", len(set.Rules))

@@ -17,14 +17,8 @@ func newVerifier(c *config, issued *issuedKeys, engine *watch.Engine, log *slog.
 	if o.File, err = c.openKeys(log); err != nil {
 		return nil, nil, err
 	}
-	if k := c.keystone; k.cloud != "" {
-		o.Keystone, err = auth.OpenKeystone(auth.KeystoneOptions{
-			Cloud: k.cloud, Lookup: k.lookup, Cache: k.cache, Stale: k.stale,
-			Concurrency: k.concurrency, StackDomain: k.stackDomain, Log: log,
-		})
-		if err != nil {
-			return nil, nil, fmt.Errorf("[keystone] %w", err)
-		}
+	if o.Keystone, err = c.openKeystone(log); err != nil {
+		return nil, nil, err
 	}
 	return auth.New(o), o.Keystone, nil
 }
@@ -35,4 +29,21 @@ func (c *config) openKeys(log *slog.Logger) (*auth.KeyFile, error) {
 		return nil, nil
 	}
 	return auth.OpenKeyFile(c.keys.file, log)
+}
+
+// openKeystone reads how to log in at Keystone, which is not asked; nil: none is
+// configured.
+func (c *config) openKeystone(log *slog.Logger) (*auth.Keystone, error) {
+	k := c.keystone
+	if k.cloud == "" {
+		return nil, nil
+	}
+	opened, err := auth.OpenKeystone(auth.KeystoneOptions{
+		Cloud: k.cloud, Lookup: k.lookup, Cache: k.cache, Stale: k.stale,
+		Concurrency: k.concurrency, StackDomain: k.stackDomain, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("[keystone] %w", err)
+	}
+	return opened, nil
 }

@@ -50,7 +50,8 @@ type Load struct {
 }
 
 // OpenKeystone reads the login from clouds.yaml. It asks nobody: a Keystone
-// that is away now may answer later.
+// that is away now may answer later. The error wraps fs.ErrNotExist where this
+// user has no such file, in the working directory, their own or the machine's.
 func OpenKeystone(o KeystoneOptions) (*Keystone, error) {
 	defaultTo(&o.Cache, 5*time.Minute)
 	defaultTo(&o.Stale, 24*time.Hour)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -45,6 +46,9 @@ type session struct {
 // openSession reads the login of a cloud from clouds.yaml, and asks nobody.
 func openSession(o KeystoneOptions) (*session, error) {
 	options, _, tlsConfig, err := clouds.Parse(clouds.WithCloudName(o.Cloud))
+	if _, none := errors.AsType[clouds.ErrFileNotFound](err); none {
+		err = noClouds{err}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("clouds.yaml: cloud %s: %w", o.Cloud, err)
 	}
@@ -54,6 +58,12 @@ func openSession(o KeystoneOptions) (*session, error) {
 	}
 	return &session{options: options, http: http.Client{Transport: transport}, log: o.Log, lock: make(chan struct{}, 1)}, nil
 }
+
+// noClouds is that there is no clouds.yaml where this user looks for one.
+type noClouds struct{ error }
+
+// Is says that it is fs.ErrNotExist.
+func (noClouds) Is(target error) bool { return target == fs.ErrNotExist }
 
 func newTransport(config *tls.Config, idle int) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
