@@ -252,7 +252,7 @@ func (s *server) prune(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		c := s.config()
-		before := time.Now().Add(-c.store.history)
+		before := time.Now().Add(-c.remembers())
 		err := errors.Join(s.store.Prune(ctx, before), c.commands().Forget(before, func(key string) (bool, error) {
 			rows, err := s.store.Rows(ctx, outbox.RowQuery{Key: key, Open: true})
 			return len(rows) == 0, err
@@ -266,6 +266,16 @@ func (s *server) prune(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// remembers is how long the history is kept: no less than budgets count back, or
+// they would be those of that time alone.
+func (c *config) remembers() time.Duration {
+	longest := c.store.history
+	for _, b := range slices.Concat(c.gates.perTarget, c.gates.perStack) {
+		longest = max(longest, b.in)
+	}
+	return longest
 }
 
 // engineLimits are what bounds the engine.

@@ -198,6 +198,33 @@ func TestHistoryIsForgotten(t *testing.T) {
 	})
 }
 
+// A history that is shorter than what budgets count leaves them what they count: a
+// budget of six a day was once one of six in each hour of history.
+func TestBudgetsOutliveTheHistory(t *testing.T) {
+	r := prepare(t)
+	r.write("[store]", "history = 1h", "[gates]", "per_target = 6/24h")
+	st, err := store.Open(t.Context(), filepath.Join(r.dir, "state.db"), store.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, hours := range []int{30, 5} {
+		at := time.Now().Add(-time.Duration(hours) * time.Hour)
+		row := outbox.Row{Key: fmt.Sprint("web|", hours), Object: "web", Rough: true, Status: outbox.Done, Born: at, Next: at, Began: at}
+		if _, err := st.Update(t.Context(), outbox.Change{Row: row, New: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st.Close()
+	r.serve()
+	r.await("what is older than a day is gone", func() bool {
+		rows, err := r.store.Rows(t.Context(), outbox.RowQuery{Object: "web"})
+		return err == nil && len(rows) < 2
+	})
+	if n, err := r.store.Tally(t.Context(), outbox.TallyQuery{Object: "web", Since: time.Now().Add(-day)}); err != nil || n.Begun != 1 {
+		t.Errorf("%d actions of today are known, %v, want 1", n.Begun, err)
+	}
+}
+
 // What a configuration bounds is what the outbox is bound by.
 func TestOutboxIsConfigured(t *testing.T) {
 	usual, err := defaults(t.TempDir()).outboxSettings()
