@@ -22,6 +22,7 @@ import (
 const (
 	configVariable = "CFN_WATCH_CONFIG"
 	defaultConfig  = "/etc/cfn-watch/cfn-watch.conf"
+	defaultRules   = "/etc/cfn-watch/alarms.d"
 )
 
 // A config is what cfn-watch.conf says, with the defaults for what it does not.
@@ -89,8 +90,8 @@ type execConfig struct {
 	retryUnknown bool
 }
 
-// defaults is the configuration without a file: loopback, and all files side
-// by side in dir.
+// defaults is the configuration without a file: loopback, and all that is
+// written side by side in dir.
 func defaults(dir string) *config {
 	c := &config{}
 	c.server.listen, c.server.metrics = "127.0.0.1:8003", "127.0.0.1:9303"
@@ -106,6 +107,7 @@ func defaults(dir string) *config {
 	c.gates.perProject, c.gates.all, c.gates.rate = 10, 50, 1
 	c.actions.retryFor, c.actions.webhookRetryFor = 15*time.Minute, day
 	c.actions.apiMay = []string{"webhook", "signal", "notify"}
+	c.alarms.dir = defaultRules
 	c.notify.aliveEvery = time.Minute
 	return c
 }
@@ -194,9 +196,9 @@ func loadConfig(e *env, option string) (*config, error) {
 func parseConfig(path string, data []byte) (*config, error) {
 	c := defaults("/var/lib/cfn-watch")
 	c.path, c.server.admin = path, "/run/cfn-watch/admin.sock"
-	c.alarms.dir = "/etc/cfn-watch/alarms.d"
 	file, err := ini.LoadSources(ini.LoadOptions{
 		Insensitive: false, IgnoreInlineComment: true, AllowPythonMultilineValues: true, AllowDuplicateShadowValues: true, AllowShadows: true,
+		KeyValueDelimiters: "=", // an address has colons
 	}, data)
 	if err != nil {
 		return nil, unreadable(path, data, err)

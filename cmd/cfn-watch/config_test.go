@@ -104,6 +104,7 @@ func TestConfigThatCannotWork(t *testing.T) {
 		"[server]\nmetrics = :99999\n":                   `c:2: [server] metrics: ":99999" is not HOST:PORT such as 127.0.0.1:8003`,
 		"[store]\n[server\nlisten = 127.0.0.1:8003\n":    `c:2: "[server" is neither [SECTION] nor NAME = VALUE`,
 		"[store]\n\n  nothing here  \n":                  `c:3: "nothing here" is neither [SECTION] nor NAME = VALUE`,
+		"[server]\nlisten 127.0.0.1:8003\n":              `c:2: "listen 127.0.0.1:8003" is neither [SECTION] nor NAME = VALUE`,
 		"[exec a b]\nargv = /bin/true\n":                 "c:1: [exec a b] no alarm can name it: letters, digits, dots, dashes and underscores can be",
 		"[exec a]\nargv = /bin/sh -c \"echo hi\"\n":      "c:2: [exec a] argv: quotes mean nothing here, words are parted by blanks alone: put what needs them in a script",
 		"[exec a]\nargv = /bin/sh -c 'exec /bin/true'\n": "c:2: [exec a] argv: quotes mean nothing here, words are parted by blanks alone: put what needs them in a script",
@@ -191,7 +192,7 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-func TestWithoutConfigEverythingIsInTheStateDirectory(t *testing.T) {
+func TestWithoutConfigTheStoreIsInTheStateDirectory(t *testing.T) {
 	dir := t.TempDir()
 	c, err := loadConfig(&env{environ: []string{"STATE_DIRECTORY=" + dir}}, "")
 	if err != nil {
@@ -199,6 +200,10 @@ func TestWithoutConfigEverythingIsInTheStateDirectory(t *testing.T) {
 	}
 	if c.store.path != filepath.Join(dir, "state.db") || c.server.admin != filepath.Join(dir, "admin.sock") || c.server.listen != "127.0.0.1:8003" {
 		t.Errorf("defaults = %+v", c)
+	}
+	// Rules that were written where they belong were not read, without a word.
+	if want := "/etc/cfn-watch/alarms.d"; c.alarms.dir != want {
+		t.Errorf("rules are read from %q, want %q", c.alarms.dir, want)
 	}
 }
 

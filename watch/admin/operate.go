@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -88,7 +89,7 @@ func (s *Server) resume(ctx context.Context, by string, in ResumeRequest) (Count
 	}
 	n, err := s.Outbox.Resume(ctx, outbox.Suspension{Scope: in.Scope, Project: project, Name: name, Owner: by})
 	if err == nil && n == 0 {
-		err = fmt.Errorf("%s %s is not suspended", in.Scope, in.Name)
+		err = fmt.Errorf("%s is not suspended", strings.TrimSpace(string(in.Scope)+" "+in.Name))
 	}
 	return Count{n}, err
 }

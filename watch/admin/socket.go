@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ const Group = "cfn-watch"
 // bodyLimit is far above any request.
 const bodyLimit = 1 << 20
 
-// Listen makes the socket, for its owner and the Group. One that a dead server
+// Listen makes the socket, for its owner and the Group, and its folder. One that a dead server
 // left is replaced; one that answers is an error.
 func Listen(path string) (net.Listener, error) {
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
@@ -38,6 +39,9 @@ func Listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("make the operator's socket: %s is there and is no socket: [server] admin says where it is to be", path)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("make the operator's socket: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make the operator's socket: %w", err)
 	}
 	l, err := bind(path)

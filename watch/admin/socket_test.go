@@ -97,6 +97,20 @@ func TestStatusOfAnswers(t *testing.T) {
 	}
 }
 
+// The folder of the default path, in /run, is gone after each boot.
+func TestListenMakesTheFolder(t *testing.T) {
+	dir, err := os.MkdirTemp("", "cfn-watch-") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := Listen(filepath.Join(dir, "run", "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}
+
 // A path that was mistyped costs nobody a file.
 func TestListenLeavesWhatIsNoSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
