@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent"
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/agent/services"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 	"github.com/cfn-agent/cfn-agent/hooks"
@@ -57,14 +59,28 @@ type watched struct{ manager, name string }
 
 // watchAll sees to the services, and ends the pass.
 func (r *run) watchAll(ctx context.Context) error {
-	for _, s := range r.subjects {
-		r.watch(ctx, s)
+	if r.applying() {
+		r.System.Log.Info("services are left to cfn-init, which is running")
+	} else {
+		for _, s := range r.subjects {
+			r.watch(ctx, s)
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	r.note(r.state.save())
 	return errors.Join(r.errs...)
+}
+
+// applying says that cfn-init is running: what services are to be up by now is
+// for it to say.
+func (r *run) applying() bool {
+	l, err := lock.Try(r.System.Path(agent.LockPath))
+	if err == nil {
+		_ = l.Release()
+	}
+	return errors.Is(err, lock.ErrHeld)
 }
 
 // watch sees to the services of a resource, and forgets those that were.

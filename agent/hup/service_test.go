@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/agent"
+	"github.com/cfn-agent/cfn-agent/agent/lock"
 	"github.com/cfn-agent/cfn-agent/agent/services"
 	"github.com/cfn-agent/cfn-agent/agent/sys"
 )
@@ -62,6 +64,29 @@ func TestServiceThatIsDownIsStartedAndHooksAreTold(t *testing.T) {
 	state["httpd"] = "broken"
 	if got, want := g.run(), "service.restarted R httpd failed"; got != want {
 		t.Errorf("service cannot be started: told %q, want %q", got, want)
+	}
+}
+
+// While cfn-init applies the metadata its services are not all that they are to
+// be: it may have installed one and not configured it yet. To start it then is
+// to run what nobody asked for, and to tell the hooks is to call a guest that
+// boots a broken one.
+func TestServicesAreLeftToRunningInit(t *testing.T) {
+	g := newGuest(t, on(t, "h", "service.restarted", "R.Metadata", told))
+	g.tell("R", withServices)
+	starts := g.serve(map[string]string{"httpd": "down"})
+	held, err := lock.Try(g.pass.System.Path(agent.LockPath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := g.run(); got != "" || len(*starts) > 0 {
+		t.Errorf("while cfn-init runs: told %q, started %q", got, *starts)
+	}
+	if err := held.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := g.run(), "service.restarted R httpd started"; got != want || len(*starts) != 1 {
+		t.Errorf("when it has ended: told %q, started %q, want %q", got, *starts, want)
 	}
 }
 
