@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bufio"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -140,6 +141,21 @@ func TestHTTP(t *testing.T) {
 
 // What operators must tell apart has a kind and a line of its own, and is told
 // within the time-out; at once, where there is nothing to wait for.
+// What a server says before its answer is no answer: the hints of RFC 8297 come
+// to whoever asks.
+func TestHTTPAnswersAfterHints(t *testing.T) {
+	for status, f := range map[string]Fault{"200 OK": "", "503 Service Unavailable": Status} {
+		address := listen(t, func(c net.Conn) {
+			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+				io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </s.css>\r\n\r\nHTTP/1.1 "+status+"\r\nContent-Length: 2\r\n\r\nok")
+			}
+		})
+		p := parse(t, "http://"+address+"/")
+		p.Expect = "ok"
+		want(t, status, checker("", "").Check(t.Context(), p), f, "HTTP 503")
+	}
+}
+
 func TestFaultsAreToldApart(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())

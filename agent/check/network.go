@@ -91,7 +91,7 @@ func (c *Checker) http(ctx context.Context, p Probe) error {
 	if err := req.Write(conn); err != nil {
 		return w.fault(err, p.Timeout)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 2*readLimit)), req)
+	resp, err := answer(conn, req)
 	if err != nil {
 		return w.fault(err, p.Timeout)
 	}
@@ -106,6 +106,16 @@ func (c *Checker) http(ctx context.Context, p Probe) error {
 		return faultf(Unexpected, "the answer does not hold %q", cutText(p.Expect, 60))
 	}
 	return nil
+}
+
+// answer reads the answer to a request, past the hints that may come before it.
+func answer(conn io.Reader, req *http.Request) (*http.Response, error) {
+	for r := bufio.NewReader(io.LimitReader(conn, 2*readLimit)); ; {
+		resp, err := http.ReadResponse(r, req)
+		if err != nil || resp.StatusCode/100 != 1 {
+			return resp, err
+		}
+	}
 }
 
 // tcp connects. Without a text to expect the connection must stay open, or
