@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"maps"
 
 	"github.com/cfn-agent/cfn-agent/watch"
@@ -91,6 +92,11 @@ func (in *putMetricAlarmInput) alarm() (watch.Alarm, error) {
 		return watch.Alarm{}, invalid("Metrics: expressions and anomaly bands are not served; name one metric with Namespace and MetricName")
 	case in.Threshold == nil:
 		return watch.Alarm{}, missing("Threshold")
+	}
+	for i, d := range in.Dimensions {
+		if d.Value == "" { // without it the alarm would be one on another metric
+			return watch.Alarm{}, missing(fmt.Sprintf("Dimensions.member.%d.Value", i+1))
+		}
 	}
 	dims, alarm, err := dimensionsOf(in.Dimensions)
 	if err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -90,6 +91,16 @@ func TestLimitsOfAPush(t *testing.T) {
 }
 
 // Fields of an alarm that CloudWatch does not have come as tags.
+// A dimension without a value says nothing of a datum; an alarm without it would be
+// one on another metric, which nothing may ever feed.
+func TestDimensionsOfAnAlarmHaveValues(t *testing.T) {
+	in := putMetricAlarmInput{AlarmName: "a", Threshold: p(1.0), Dimensions: []dimension{{"d", "v"}, {"InstanceId", ""}}}
+	_, err := in.alarm()
+	if e := (*Error)(nil); !errors.As(err, &e) || e.Code != watch.MissingParameter || !strings.Contains(e.Message, "Dimensions.member.2.Value") {
+		t.Errorf("an alarm on a dimension without a value: %v, want it refused", err)
+	}
+}
+
 func TestFieldsInTags(t *testing.T) {
 	tags := map[string]string{
 		"cfnwatch:Stack": "web", "cfnwatch:Ladder": "gentle", "cfnwatch:Target": "self", "cfnwatch:Match": "subset", "cfnwatch:Legacy": "true",
