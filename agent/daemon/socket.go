@@ -117,6 +117,9 @@ func ask(ctx context.Context, root, word string, answer any) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("%w: nobody listens at %s", ErrNoDaemon, SocketPath)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("must run as root: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("ask the daemon: %w", err)
 	}

@@ -99,3 +99,16 @@ func TestStatusTellsOfServicesThatCannotBeLookedAt(t *testing.T) {
 		})
 	})
 }
+
+// A name longer than the column ran into what was said of it.
+func TestStatusIsInColumns(t *testing.T) {
+	var b strings.Builder
+	s := Status{Checks: []CheckStatus{{Name: "web", State: "passing"}}, Heartbeat: HeartbeatStatus{Watch: "mystack-HeartbeatAlarm", Answer: "none yet"}}
+	if err := s.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := "check      web                    passing\nheartbeat  mystack-HeartbeatAlarm none yet\n"
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("status is\n%swant it to have\n%s", b.String(), want)
+	}
+}

@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
 // WriteText writes the status for people, a line for each thing.
 func (s Status) WriteText(w io.Writer) error {
-	var b strings.Builder
+	b := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	line := func(kind, name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-10s %-16s %s\n", kind, name, strings.TrimSpace(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(b, "%-10s\t%-16s\t%s\n", kind, name, strings.TrimSpace(fmt.Sprintf(format, args...)))
 	}
 	line("daemon", fmt.Sprintf("pid %d", s.PID), "since %s", clock(s.Since))
 	for _, m := range s.Metadata {
@@ -52,8 +53,7 @@ func (s Status) WriteText(w io.Writer) error {
 	for _, m := range s.Missing {
 		line("missing", "", "%s", m)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.Flush()
 }
 
 func (m MetadataStatus) text() string {

@@ -92,7 +92,7 @@ func (s *alarmServer) checkSignature(t *testing.T, r *http.Request, body []byte)
 
 func (s *alarmServer) pusher(t *testing.T) *Pusher {
 	t.Helper()
-	endpoint, err := Server(t.TempDir(), s.URL, "")
+	endpoint, err := Server(t.TempDir(), s.URL, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestPushReplaysWithTrueTimes(t *testing.T) {
 
 func mustServer(t *testing.T, address string) *url.URL {
 	t.Helper()
-	u, err := Server(t.TempDir(), address, "")
+	u, err := Server(t.TempDir(), address, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,14 +32,15 @@ const serverPort = "8003"
 var ErrNoServer = errors.New("no address of an alarm server")
 
 // Server finds the URL of the alarm server: option if it is not blank, else
-// environ, the value of CFN_WATCH_URL; else watch-url of cfn-agent.conf, then
+// environ, the value of CFN_WATCH_URL; else watch-url of cfn-agent.conf, which
+// is read where known is blank and not what a daemon read before; then that
 // of cfn-hup.conf, below root; else what Heat 9 and older wrote there,
 // cfn-watch-server and the cloudwatch_region_endpoint of cfn-boto-cfg. A
 // source with an address that cannot be used is an error, not passed over.
 // Without any the error is ErrNoServer and lists them: boto, and so
 // heat-cfntools, took monitoring.us-east-1.amazonaws.com then, and sent signed
 // data of guests there.
-func Server(root, option, environ string) (*url.URL, error) {
+func Server(root, option, environ, known string) (*url.URL, error) {
 	boto, botoErr := cfnapi.LoadBoto(root)
 	scheme := "http"
 	if boto.Secure {
@@ -55,6 +56,7 @@ func Server(root, option, environ string) (*url.URL, error) {
 	}{
 		{"option --url", given(option)},
 		{ServerVariable, given(environ)},
+		{configKey + " in " + AgentConfig, given(known)},
 		{configKey + " in " + AgentConfig, config(AgentConfig)},
 		{configKey + " in " + hupConfig, config(hupConfig)},
 		{serverFile, func() (string, error) { return readServer(filepath.Join(root, serverFile)) }},

@@ -26,7 +26,7 @@ func TestServerIsFoundInOneOrder(t *testing.T) {
 	sources(t, root)
 	f := func(option, environ, want string) {
 		t.Helper()
-		if got, err := Server(root, option, environ); err != nil || got.String() != want {
+		if got, err := Server(root, option, environ, ""); err != nil || got.String() != want {
 			t.Errorf("Server(%q, %q) = %v, %v, want %s", option, environ, got, err, want)
 		}
 	}
@@ -44,7 +44,7 @@ func TestServerIsFoundInOneOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, err := Server(root, "", ""); !errors.Is(err, ErrNoServer) {
+	if got, err := Server(root, "", "", ""); !errors.Is(err, ErrNoServer) {
 		t.Errorf("Server = %v, %v, want ErrNoServer", got, err)
 	}
 }
@@ -52,11 +52,11 @@ func TestServerIsFoundInOneOrder(t *testing.T) {
 func TestServerKeepsSchemeOfBoto(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, botoFile), "[Boto]\nis_secure = 1\ncloudwatch_region_endpoint = h\n")
-	if got, err := Server(root, "", ""); err != nil || got.String() != "https://h:8003/v1/" {
+	if got, err := Server(root, "", "", ""); err != nil || got.String() != "https://h:8003/v1/" {
 		t.Errorf("Server = %v, %v, want https", got, err)
 	}
 	write(t, filepath.Join(root, serverFile), "http://h:8003/v1/")
-	if got, err := Server(root, "", ""); err != nil || got.String() != "http://h:8003/v1/" {
+	if got, err := Server(root, "", "", ""); err != nil || got.String() != "http://h:8003/v1/" {
 		t.Errorf("Server = %v, %v, want the scheme of the URL", got, err)
 	}
 }
@@ -69,7 +69,7 @@ func TestNoServerIsNeverAPublicCloud(t *testing.T) {
 	write(t, filepath.Join(root, botoFile), "[Boto]\ndebug = 0\nis_secure = 0\nhttps_validate_certificates = 1\n"+
 		"cfn_region_name = heat\ncfn_region_endpoint = 192.0.2.1\n")
 	write(t, filepath.Join(root, "/var/lib/heat-cfntools/cfn-metadata-server"), "http://192.0.2.1:8000/v1/")
-	got, err := Server(root, "", "")
+	got, err := Server(root, "", "", "")
 	if got != nil || !errors.Is(err, ErrNoServer) {
 		t.Fatalf("Server = %v, %v, want ErrNoServer", got, err)
 	}
@@ -96,7 +96,7 @@ func TestServerRefusesABadAddress(t *testing.T) {
 		},
 	} {
 		option, environ := set()
-		got, err := Server(root, option, environ)
+		got, err := Server(root, option, environ, "")
 		if err == nil || !strings.Contains(err.Error(), place+": it") && !strings.Contains(err.Error(), place+": its") || strings.Contains(err.Error(), "geheim") {
 			t.Errorf("Server = %v, %v, want an error of %s", got, err, place)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -39,7 +40,7 @@ func newHupCommand(e *env) *cobra.Command {
 	var o hupOptions
 	c := &cobra.Command{
 		Use:   "hup",
-		Short: "Run hooks when the metadata of a resource change",
+		Short: "Run hooks when the metadata of a resource changes",
 		Long: `Look at the resources that the hooks name, run the actions of the hooks whose
 values have changed, and start the services of the metadata that should run and
 do not. It is one pass, made for cron, unless it is told to stay.
@@ -138,6 +139,11 @@ func runHup(ctx context.Context, e *env, c *cobra.Command, o hupOptions) (err er
 // run does its hooks with will do, but for a daemon of its own.
 func (o *hupOptions) load(e *env, files hooks.Files) (hooks.Config, error) {
 	config, err := hooks.Load(files)
+	if o.config != "" {
+		if _, err := os.Stat(o.config); err != nil {
+			config.Problems = append(config.Problems, fmt.Errorf("--config: %w", err))
+		}
+	}
 	if o.config != "" || o.daemon || !errors.Is(err, fs.ErrNotExist) {
 		return config, err
 	}
@@ -227,8 +233,11 @@ func (h *hupRun) api(config hooks.Config, caFile string) (*cfnapi.Client, error)
 // fromFiles is an error where what is missing can be written to a file alone:
 // there are no options for it.
 func fromFiles(err error) error {
-	if errors.Is(err, cfnapi.ErrNoCredentials) {
+	switch {
+	case errors.Is(err, cfnapi.ErrNoCredentials):
 		return errors.New("no credentials: write " + cfnapi.CredentialsFile + ", or credential-file = FILE to [main]")
+	case errors.Is(err, cfnapi.ErrNoEndpoint):
+		return fmt.Errorf("%w: write url = URL to [main], Heat left none in /var/lib/heat-cfntools", cfnapi.ErrNoEndpoint)
 	}
 	return err
 }

@@ -125,3 +125,12 @@ func TestLogThatWasMovedAwayIsBegunAnew(t *testing.T) {
 		t.Errorf("Write where no file can be made: %v", err)
 	}
 }
+
+// In an empty root, to try a document or to fill an image, there was no log.
+func TestLogMakesItsFolder(t *testing.T) {
+	l, err := openLog(filepath.Join(t.TempDir(), "var", "log", "x.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}

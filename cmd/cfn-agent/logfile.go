@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 )
@@ -29,6 +30,7 @@ func openLog(path string) (*logFile, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() >= logSize {
 		l.turnOver()
 	}
+	_ = os.MkdirAll(filepath.Dir(path), 0o755) // in an empty root; else there, and opening it tells
 	return l, l.open()
 }
 

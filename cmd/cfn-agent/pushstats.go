@@ -29,6 +29,7 @@ type pushStatsOptions struct {
 	connection
 	selection           stats.Selection
 	watch               string
+	watchURL            string // of cfn-agent.conf, as a daemon read it
 	metric, units       string
 	value               float64
 	hasMetric, hasValue bool
@@ -252,7 +253,7 @@ func (e *env) instance(ctx context.Context, l *logs) nova.Instance {
 
 // pusher is the way to the server that the options name.
 func (o *pushStatsOptions) pusher(e *env, l *logs) (*stats.Pusher, error) {
-	endpoint, err := stats.Server(e.root, o.url, e.getenv(stats.ServerVariable))
+	endpoint, err := stats.Server(e.root, o.url, e.getenv(stats.ServerVariable), o.watchURL)
 	if err != nil {
 		return nil, err
 	}

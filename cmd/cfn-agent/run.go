@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/signal"
@@ -46,7 +47,8 @@ said in a line, and the rest is done.
 Read are ` + stats.AgentConfig + `, and cfn-hup.conf, hooks.conf and hooks.d/*.conf
 beside it. SIGHUP: read them again. SIGUSR1: poll now.
 
-Exit status: 0 it was told to stop; 1 another daemon is running; 2 bad option.`,
+Exit status: 0 it was told to stop; 1 another daemon is running, or it is not
+root; 2 bad option.`,
 		Example: "  cfn-agent run\n" +
 			"  cfn-agent status",
 		Args: noArgs,
@@ -64,6 +66,9 @@ func takeDaemonLock(e *env) (*lock.Lock, error) {
 	pid, err := lock.Try(filepath.Join(e.root, hup.PIDPath))
 	if errors.Is(err, lock.ErrHeld) {
 		return nil, errors.New("another daemon is running: its process id is in " + hup.PIDPath)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("must run as root: %w", err)
 	}
 	if err != nil {
 		return nil, err
@@ -240,7 +245,7 @@ func (s *serverClock) ahead() (time.Duration, bool) {
 // pusher is the way to the alarm server.
 func (r *resident) pusher(c daemon.Config) (*stats.Pusher, error) {
 	h, _ := hooks.LoadWith(hooks.Find(r.e.root, ""), c.Main) // what is wrong with it is said at a poll
-	o := pushStatsOptions{connection: connection{
+	o := pushStatsOptions{watchURL: c.Main["watch-url"], connection: connection{
 		region: h.Region, credentialFile: h.CredentialFile, caFile: c.CAFile, retryFor: duration(stats.DefaultRetry().Total),
 	}}
 	p, err := o.pusher(r.e, r.logs)

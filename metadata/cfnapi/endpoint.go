@@ -22,6 +22,9 @@ const (
 // defaultPort is heat-api-cfn's own, for an address that is only a host.
 const defaultPort = "8000"
 
+// ErrNoEndpoint says that neither the option nor a file has the address.
+var ErrNoEndpoint = errors.New("no address of heat-api-cfn")
+
 // Endpoint finds the URL of heat-api-cfn: flagURL if it is not blank; else
 // what the file cfn-metadata-server below root holds; else the host of
 // cfn-boto-cfg, with port 8000 and https where is_secure is set. Scheme, host,
@@ -54,7 +57,7 @@ func Endpoint(root, flagURL string) (*url.URL, error) {
 			return u, nil
 		}
 	}
-	return nil, fmt.Errorf("no address of heat-api-cfn: give --url; %s: %w; %s: %w", serverFile, serverErr, botoFile, botoErr)
+	return nil, fmt.Errorf("%w: give --url; %s: %w; %s: %w", ErrNoEndpoint, serverFile, serverErr, botoFile, botoErr)
 }
 
 func readServer(root, scheme string) (*url.URL, error) {
