@@ -467,6 +467,10 @@ func TestMetricsForPeople(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("Statistics = %v, want %v", got, want)
 	}
+	got = b.e.Statistics(member, StatisticsQuery{Namespace: "system/linux", Name: "A", From: time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), To: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), Period: time.Minute})
+	if !slices.Equal(got, want) {
+		t.Errorf("Statistics of all time, as clients spell its ends, = %v, want %v", got, want)
+	}
 	b.pass(4 * time.Hour)
 	if err := b.e.Flush(t.Context(), b.now); err != nil {
 		t.Fatal(err)

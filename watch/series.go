@@ -12,7 +12,7 @@ import (
 // alarms, which decide, metrics stay where they came in.
 const minute = time.Minute
 
-func minuteOf(t time.Time) int64 { return instant(t.UnixNano()).bucket(minute) }
+func minuteOf(t time.Time) int64 { return floorDiv(t.Unix(), int64(minute/time.Second)) }
 
 // series are the samples of one metric, for people.
 type series struct {
