@@ -15,6 +15,8 @@ func TestUnitsThatNeedNoStart(t *testing.T) {
 		{"reloading", []string{"ActiveState=reloading"}, true},
 		{"on its way up", []string{"ActiveState=activating", "SubState=start"}, true},
 		{"queued to start", []string{"ActiveState=inactive", "Job=7"}, true},
+		{"restarted by somebody, and still on its way down", []string{"ActiveState=deactivating", "SubState=stop-sigterm", "Job=7"}, true},
+		{"ending by itself", []string{"ActiveState=deactivating", "SubState=stop-sigterm"}, false},
 		{"tried again and again", []string{"ActiveState=activating", "SubState=auto-restart"}, false},
 		{"stopped", []string{"ActiveState=inactive"}, false},
 		{"failed", []string{"ActiveState=failed", "Result=exit-code"}, false},

@@ -55,9 +55,10 @@ func (s status) running() bool {
 	return s.active == "active" || s.active == "reloading"
 }
 
-// rising says that the unit is on its way up, though not on a further try.
+// rising says that the unit is on its way up, though not on a further try. One
+// that somebody restarts has first to go down.
 func (s status) rising() bool {
-	return s.active == "activating" && s.sub != "auto-restart" || s.working && s.active == "inactive"
+	return s.active == "activating" && s.sub != "auto-restart" || s.working && (s.active == "inactive" || s.active == "deactivating")
 }
 
 // open returns the manager of the machine. The error says in a user's words
