@@ -54,7 +54,7 @@ type Daemon struct {
 	Now      func() Instant     // Clock, but for tests
 
 	Watchdog time.Duration // Notify is told of life twice in this time; 0: never
-	Idle     func()        // called at the start and then each ten minutes or so, when nothing is done; may be nil
+	Idle     func()        // called often when nothing is done; may be nil
 
 	servicesEvery time.Duration // 0: servicesInterval
 

@@ -31,8 +31,7 @@ type scheduler struct {
 	alive func()        // called at least twice in watchdog; may be nil
 	watch time.Duration // 0: alive is never called
 	after func()        // called when a task has ended; may be nil
-	idle  func()        // called when nothing is running, at most once in idleInterval; may be nil
-	rest  time.Duration // since boot, when idle was called last
+	idle  func()        // called when nothing is running, before each wait; may be nil
 
 	tasks   []*task
 	running map[string]*task
@@ -47,7 +46,7 @@ type scheduler struct {
 
 func newScheduler(now func() Instant, log *slog.Logger) *scheduler {
 	return &scheduler{
-		now: now, log: log, running: map[string]*task{}, wanted: map[string]bool{}, rest: -idleInterval,
+		now: now, log: log, running: map[string]*task{}, wanted: map[string]bool{},
 		done: make(chan *task), calls: make(chan func()), ended: make(chan struct{}),
 	}
 }
@@ -71,7 +70,9 @@ func (s *scheduler) loop(ctx context.Context) {
 		for _, t := range s.due(now) {
 			s.start(ctx, t)
 		}
-		s.relax(now)
+		if s.idle != nil && len(s.running) == 0 {
+			s.idle()
+		}
 		timer.Reset(s.wait(now))
 		select {
 		case <-ctx.Done():
@@ -214,17 +215,6 @@ func (s *scheduler) see(now Instant) bool {
 		s.log.Info("the clock was set", "by", step.Round(time.Second))
 	}
 	return step.Abs() > time.Second
-}
-
-// idleInterval is the time between two calls of idle, which makes what follows
-// it slower.
-const idleInterval = 10 * time.Minute
-
-func (s *scheduler) relax(now Instant) {
-	if s.idle != nil && len(s.running) == 0 && now.Up-s.rest >= idleInterval {
-		s.rest = now.Up
-		s.idle()
-	}
 }
 
 // wait is how long to sleep.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -327,26 +328,27 @@ func TestStoppedSchedulerTakesNoCalls(t *testing.T) {
 	})
 }
 
-func TestIdleIsCalledAtTheStartAndThenSeldom(t *testing.T) {
-	m := newMachine(t, "2026-03-01 09:50:00")
-	m.Up = time.Second // the daemon comes up with the machine
-	calls := 0
-	m.s.idle = func() { calls++ }
-	for _, step := range []struct {
-		wait time.Duration
-		busy bool
-		want int
-	}{
-		{0, true, 0}, {time.Second, false, 1}, {idleInterval - time.Second, false, 1},
-		{time.Second, true, 1}, {time.Minute, false, 2}, {idleInterval, false, 3},
-	} {
-		m.Up += step.wait
-		clear(m.s.running)
-		if step.busy {
-			m.s.running["poll"] = &task{}
+func TestIdleIsCalledOnlyWhileNothingRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		s := newScheduler(func() Instant { return Instant{Wall: time.Now().Round(0), Up: time.Since(begun)} }, slog.New(slog.DiscardHandler))
+		var busy atomic.Bool
+		calls, runs := 0, 0
+		s.idle = func() {
+			if calls++; busy.Load() {
+				t.Error("called while a task runs")
+			}
 		}
-		if m.s.relax(m.Instant); calls != step.want {
-			t.Errorf("%v after the start, busy %v: called %d times, want %d", m.Up-time.Second, step.busy, calls, step.want)
+		s.replace([]*task{{name: "slow", schedule: every{2 * time.Minute, 0}, run: func(context.Context) {
+			busy.Store(true)
+			runs++
+			time.Sleep(time.Minute)
+			busy.Store(false)
+		}}})
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer stop()
+		if s.loop(ctx); calls < 10 || runs < 4 {
+			t.Errorf("called %d times in ten minutes, with %d runs of a task", calls, runs)
 		}
-	}
+	})
 }

@@ -100,7 +100,7 @@ func (d *hupDaemon) notify(state string) {
 
 // pass makes one pass with what the files say now, and returns the interval.
 func (d *hupDaemon) pass(ctx context.Context, asked bool) time.Duration {
-	defer forgetProgram() // it rests for minutes
+	defer keepSmall(restingSize)
 	// Opened each time, so that a log that has grown is moved away.
 	d.logs = d.e.openLogs(d.program, hupLog, d.verbose || d.config.Verbose)
 	defer d.logs.Close()

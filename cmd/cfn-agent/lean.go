@@ -26,11 +26,18 @@ func stayLean() {
 	runtime.GOMAXPROCS(1)
 }
 
-// forgetProgram gives back the pages of the program, most of which only its
-// start needs. Those that are needed again are mapped again, from the kernel's
-// cache: a millisecond or two in all. Nothing is lost: pages
-// that cannot be written are as they are in the file.
-func forgetProgram() {
+// restingSize is what a program that stays may have in memory while it rests,
+// in bytes: most do with less, and are spared what it costs to have more.
+const restingSize = 10 << 20
+
+// keepSmall gives back the pages of the program when more than limit bytes are
+// in memory. Most of them only the start needs, and those that are needed again
+// are mapped again, from the kernel's cache: a millisecond or two in all.
+// Nothing is lost: pages that cannot be written are as they are in the file.
+func keepSmall(limit int) {
+	if residentSize() <= limit {
+		return
+	}
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
@@ -53,4 +60,18 @@ func forgetProgram() {
 			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
 		}
 	}
+}
+
+// residentSize is what is in memory, in bytes; 0 when it cannot be told.
+func residentSize() int {
+	text, err := os.ReadFile("/proc/self/statm") // as "2245 2019 1590 1080 0 9001 0", in pages, proc_pid_statm(5)
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.Atoi(fields[1])
+	return pages * os.Getpagesize()
 }

@@ -158,7 +158,7 @@ func (r *resident) daemon() *daemon.Daemon {
 			return services.Restart(ctx, s, "systemd", unit)
 		},
 		Notify: r.notify,
-		Idle:   forgetProgram,
+		Idle:   func() { keepSmall(restingSize) },
 		Now:    daemon.Clock,
 	}
 }
