@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,12 +16,7 @@ import (
 // Of a run that timed out it was only said that it had, and minutes of trying
 // passed without a word.
 func TestWhatFailedAndWhatEndedItAreSaid(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	dead := "http://" + l.Addr().String() + "/a"
+	const dead = "http://127.0.0.1:1/a"
 	srv := serve(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	f := func(t *testing.T, url string, p retry.Policy, limit time.Duration, wantErr, wantLog string) {
 		t.Helper()
@@ -45,7 +39,7 @@ func TestWhatFailedAndWhatEndedItAreSaid(t *testing.T) {
 		}
 	}
 	slow := retry.Policy{First: time.Hour, Tries: 8, Total: 24 * time.Hour}
-	refused := "dial tcp " + l.Addr().String() + ": connect: connection refused"
+	const refused = "dial tcp 127.0.0.1:1: connect: connection refused"
 	warn := func(what, url, err, limit string) string {
 		return "level=WARN msg=\"127.0.0.1 " + what + ", trying again\" url=\"" + url + "?sig=[cut]\" err=\"" + err + "\"" + limit + "\n"
 	}

@@ -114,6 +114,7 @@ func TestOwner(t *testing.T) {
 // A file with the right content was given to its new owner as it was, so that
 // the old one, who had it open, could go on to write to it.
 func TestNobodyKeepsWritingToAFileThatChangesHands(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o022)) // a file without a mode has it of this
 	s := system(t)
 	f := func(what string, file metadata.File, uid int) {
 		t.Helper()

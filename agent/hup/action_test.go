@@ -94,7 +94,11 @@ func TestRunAsReallyDropsPrivileges(t *testing.T) {
 	g.pass.Config.Hooks[0].RunAs = "nobody"
 	g.pass.System.Environ = append(g.pass.System.Environ, "HOME=/root", "USER=root")
 	g.tell("R", `{"a": "value"}`)
-	for dir := g.root; dir != "/"; dir = filepath.Dir(dir) {
+	run := filepath.Join(g.root, "run")
+	if err := os.MkdirAll(run, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	for dir := run; dir != "/"; dir = filepath.Dir(dir) {
 		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
 			if err := os.Chmod(dir, 0o711); err != nil {
 				t.Fatal(err)

@@ -37,6 +37,9 @@ func put(t testing.TB, s *sys.System, name, text string) {
 	if err := os.WriteFile(s.Path(name), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(s.Path(name), 0o644); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
 }
 
 // tree lists what is below a directory: "path mode content".

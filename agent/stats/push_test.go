@@ -192,9 +192,8 @@ func TestPushKeepsWhatCannotGoNow(t *testing.T) {
 }
 
 func TestPushReplaysWithTrueTimes(t *testing.T) {
-	s := startServer(t, took)
-	p := s.pusher(t)
-	s.Close() // nobody listens
+	p := startServer(t, took).pusher(t)
+	p.Endpoint = mustServer(t, "http://127.0.0.1:1") // nobody listens
 	minute := func(n int) time.Time {
 		return time.Now().Add(time.Duration(n) * time.Minute).UTC().Truncate(time.Millisecond)
 	}

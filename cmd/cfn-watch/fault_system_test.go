@@ -137,7 +137,6 @@ func TestDiskFull(t *testing.T) {
 	}
 	t.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
 	r.edit("conf", r.dir+"/state.db", disk+"/state.db")
-	r.edit("conf", "metrics = 127.0.0.1:0", "metrics = 127.0.0.1:9397")
 	r.start()
 	defer r.kill()
 	alive := make([]atomic.Bool, 3)
@@ -177,15 +176,18 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// health is the status and text of /healthz.
+// health is the status and text of /healthz, at the address that the server says
+// it has.
 func (r *rig) health() string {
-	resp, err := http.Get("http://127.0.0.1:9397/healthz")
+	_, text, _ := strings.Cut(r.log(), " metrics=")
+	address, _, _ := strings.Cut(text, " ")
+	resp, err := http.Get("http://" + address + "/healthz")
 	if err != nil {
 		return err.Error()
 	}
 	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
-	return resp.Status + " " + string(text)
+	body, _ := io.ReadAll(resp.Body)
+	return resp.Status + " " + string(body)
 }
 
 func (r *rig) edit(name, old, new string) {

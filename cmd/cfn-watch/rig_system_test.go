@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,7 +31,6 @@ type rig struct {
 	client admin.Client
 	keys   []awsquery.Credentials // one for each guest
 	server *exec.Cmd
-	stderr *bytes.Buffer
 	listen string
 
 	hooks    *httptest.Server // gets the webhooks
@@ -103,10 +101,14 @@ func (r *rig) write(name, text string, mode os.FileMode) {
 // start starts the server and waits until it answers.
 func (r *rig) start() {
 	r.t.Helper()
-	r.stderr = &bytes.Buffer{}
+	log, err := os.Create(filepath.Join(r.dir, "log"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer log.Close()
 	r.server = exec.Command(os.Args[0], "-test.run=^$")
 	r.server.Env = append(os.Environ(), serveVariable+"=1", configVariable+"="+filepath.Join(r.dir, "conf"))
-	r.server.Stderr = r.stderr
+	r.server.Stderr = log
 	if err := r.server.Start(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -117,9 +119,18 @@ func (r *rig) start() {
 			return
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("the server does not answer: %s", r.stderr)
+			r.t.Fatalf("the server does not answer: %s", r.log())
 		}
 	}
+}
+
+// log is what the server that runs has said.
+func (r *rig) log() string {
+	data, err := os.ReadFile(filepath.Join(r.dir, "log"))
+	if err != nil {
+		r.t.Error(err)
+	}
+	return string(data)
 }
 
 // kill ends the server as a power cut of the process does.

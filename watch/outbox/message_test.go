@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -88,12 +87,7 @@ func TestMessageThatIsRefusedIsGivenUpAndTold(t *testing.T) {
 func TestMessageIsGivenUpWhenItsTimeIsOver(t *testing.T) {
 	s := newSite(t)
 	s.opts.MessageFor = time.Millisecond
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close() // nobody listens there now
-	key := s.set(s.alarm("web", "http://"+l.Addr().String()+"/T0KEN"), watch.Firing)[0]
+	key := s.set(s.alarm("web", "http://127.0.0.1:1/T0KEN"), watch.Firing)[0]
 	s.start()
 	r := s.ends(key)
 	if r.Status != GaveUp || !strings.HasSuffix(r.Why, "connect: connection refused (for 1ms)") {
