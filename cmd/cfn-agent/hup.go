@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -175,9 +177,9 @@ func hupStatus(e *env, config hooks.Config) error {
 type hupRun struct {
 	e       *env
 	logs    *logs
-	secrets []string     // of all that was fetched
-	backOff *hup.BackOff // nil: Heat is asked at each pass
-	memory  *hup.Memory  // of passes that come one after another; nil: there is one
+	secrets map[string][]string // of what Heat told last, by resource
+	backOff *hup.BackOff        // nil: Heat is asked at each pass
+	memory  *hup.Memory         // of passes that come one after another; nil: there is one
 }
 
 // pass does one pass, or runs the hook named trigger alone.
@@ -185,7 +187,6 @@ func (h *hupRun) pass(ctx context.Context, config hooks.Config, trigger string) 
 	if config.Role != "" {
 		h.logs.Warn("the key role is of AWS and has no meaning here")
 	}
-	h.secrets = nil
 	describe, closeIdle := h.describe(config)
 	defer closeIdle()
 	if h.backOff != nil {
@@ -259,8 +260,11 @@ func (h *hupRun) resource(id string, d cfnapi.Detail) (hup.Resource, error) {
 	if err != nil {
 		return hup.Resource{}, fmt.Errorf("metadata of resource %s: %w", id, err)
 	}
-	h.secrets = append(h.secrets, doc.Secrets()...)
-	h.logs.mask.Store(sys.NewMask(h.secrets))
+	if h.secrets == nil {
+		h.secrets = map[string][]string{}
+	}
+	h.secrets[id] = doc.Secrets()
+	h.logs.mask.Store(sys.NewMask(slices.Concat(slices.Collect(maps.Values(h.secrets))...)))
 	return hup.Resource{Status: d.Status, PhysicalID: d.PhysicalResourceID, LastUpdated: d.LastUpdated, Metadata: doc}, nil
 }
 

@@ -7,6 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/cfn-agent/cfn-agent/agent/daemon"
+	"github.com/cfn-agent/cfn-agent/agent/sys"
+	"github.com/cfn-agent/cfn-agent/hooks"
+	"github.com/cfn-agent/cfn-agent/metadata/cfnapi"
 )
 
 // A single command may write more than all logs are to hold.
@@ -133,4 +138,24 @@ func TestLogMakesItsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+}
+
+// What a job prints is masked in the log also while Heat tells of one resource
+// and not, or not yet, of another.
+func TestSecretsOfAllResourcesStayHidden(t *testing.T) {
+	r := &resident{hupRun{e: &env{root: t.TempDir()}, logs: &logs{}}}
+	tell := func(id, secret string) {
+		t.Helper()
+		if _, err := r.resource(id, cfnapi.Detail{Metadata: []byte(`{"password": "` + secret + `"}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell("A", "secret-of-a-1")
+	tell("B", "secret-of-b-1")
+	r.heat(daemon.Config{}, hooks.Config{}) // the next poll
+	tell("A", "secret-of-a-2")
+	got := r.logs.hide("secret-of-a-1 secret-of-a-2 secret-of-b-1")
+	if want := "secret-of-a-1 " + sys.Masked + " " + sys.Masked; got != want {
+		t.Errorf("shown is %q, want %q", got, want)
+	}
 }

@@ -193,7 +193,6 @@ func (r *resident) obey(ctx context.Context, d *daemon.Daemon, signals <-chan os
 // heat is the way to Heat that the configuration describes. What keeps it from
 // being asked is an error of each resource.
 func (r *resident) heat(c daemon.Config, h hooks.Config) daemon.Heat {
-	r.secrets = nil
 	clock := &serverClock{}
 	way := daemon.Heat{Ahead: clock.ahead}
 	api, err := r.api(h, c.CAFile)
