@@ -81,20 +81,20 @@ func (s *server) followSignals(ctx context.Context) {
 			status := "STATUS=configuration read again"
 			if err := s.reload(ctx); err != nil {
 				line := strings.ReplaceAll(err.Error(), "\n", "; ")
-				text := "not read again, all stays as it was"
+				read := "not read again"
 				if errors.Is(err, errInPart) {
-					text = "not read again but for some rules"
+					read = "read again but for some rules"
 				}
-				s.log.Error(text, "err", line)
-				status = "STATUS=configuration not read again: " + line
+				s.log.Error("configuration "+read, "err", line)
+				status = "STATUS=configuration " + read + ": " + line
 			}
 			notify(s.log, status+"\n"+daemon.SdNotifyReady)
 		}
 	}
 }
 
-// errInPart is that the store ceased to take rules: those before hold.
-var errInPart = errors.New("some rules may hold already, SIGHUP goes on with the others")
+// errInPart is that the store ceased to take rules: all else holds, and those before.
+var errInPart = errors.New("some rules may not hold yet, SIGHUP goes on with them")
 
 // reload reads the configuration, the rules and the keys again. Nothing is
 // taken over before all of it is known to be right.
@@ -116,9 +116,6 @@ func (s *server) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := applyRules(ctx, next, set, s.engine, s.log); err != nil {
-		return fmt.Errorf("%w: %w", errInPart, err)
-	}
 	s.replace(next)
 	s.verifier.UseFile(keys)
 	s.handler.Limit(next.apiLimits())
@@ -128,6 +125,10 @@ func (s *server) reload(ctx context.Context) error {
 	}
 	if len(restart) > 0 {
 		s.log.Warn("what has changed here takes a restart, and is as it was until then", "keys", strings.Join(restart, ", "))
+	}
+	// The last: its alarms may fire at once, and want what else is new.
+	if err := applyRules(ctx, next, set, s.engine, s.log); err != nil {
+		return fmt.Errorf("%w: %w", errInPart, err)
 	}
 	s.log.Info("read again: configuration, rules and keys", "path", next.path, "rules", len(set.Rules))
 	return nil

@@ -73,11 +73,8 @@ func TestReloadTakesOver(t *testing.T) {
 	r.put("rules/r.yaml", "web: {Project: p, Namespace: n, MetricName: m, Statistic: Average, ComparisonOperator: GreaterThanThreshold, Threshold: 1, Period: 60, EvaluationPeriods: 1, AlarmActions: ['cfnwatch:exec:mark']}")
 	command := "[exec mark]\nargv = /bin/true\nuser = " + me.Username + "\n"
 	r.write("[keys]", "file = "+filepath.Join(r.dir, "keys"), "[limits]", "alarms_per_project = 1", command, "[actions]", "dry_run = yes")
-	before := r.config()
 	r.hangups <- syscall.SIGHUP
-	for end := time.Now().Add(time.Minute); r.config() == before && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	r.await("the rule holds", func() bool { _, there := r.engine.View(time.Now(), "p", "web"); return there })
 	want("a key file", r.post(member, putAlarm("a", "https://example.com/")), "200 ")
 	want("a limit of alarms", r.post(member, putAlarm("b", "https://example.com/")), "LimitExceeded")
 	want("what the API may", r.post(member, putAlarm("a", "cfnwatch:restart:self")), "InvalidParameterValue")
@@ -109,16 +106,36 @@ func TestReloadTakesOver(t *testing.T) {
 	}
 }
 
-// Where the store ceases to take rules some may hold: it was said that all stays as
-// it was.
-func TestReloadThatTheStoreDoesNotTakeSaysSo(t *testing.T) {
-	r := start(t)
-	r.put("rules/r.yaml", "web: {Project: p, Namespace: n, MetricName: m, Statistic: Average, ComparisonOperator: GreaterThanThreshold, Threshold: 1, Period: 60, EvaluationPeriods: 1}")
-	before := r.config()
+// Rules come last, so that all that they need holds when they do: a rule was once in
+// force before the command that it names, which was refused for good if its alarm
+// fired then, and before dry_run. Where the store does not take them the rest holds.
+func TestReloadOfRulesComesLast(t *testing.T) {
+	t.Parallel() // it waits until the server has listened for a moment
+	r := prepare(t)
+	const rule = ": {Project: p, Namespace: n, MetricName: m, Statistic: Average, ComparisonOperator: GreaterThanThreshold, Threshold: 1, Period: 60, EvaluationPeriods: 1, AlarmActions: ['cfnwatch:exec:mark']}\n"
+	r.put("rules/r.yaml", "a"+rule)
+	r.write("[exec mark]", "argv = /bin/true")
+	r.serve()
+	r.put("rules/r.yaml", "a"+rule+"z"+rule)
+	r.write("[exec mark]", "argv = /bin/true", "[actions]", "dry_run = yes")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // so that nothing is written
-	if err := r.reload(ctx); !errors.Is(err, errInPart) || r.config() != before {
-		t.Errorf("reload = %v", err)
+	if err := r.reload(ctx); !errors.Is(err, errInPart) || !r.config().actions.dryRun {
+		t.Errorf("reload = %v, dry run %t, want that some rules do not hold, and the rest does", err, r.config().actions.dryRun)
+	}
+	if err := r.engine.SetState(t.Context(), time.Now(), watch.Caller{Project: "p", Role: watch.Operator}, "a", watch.Firing, "a test", nil); err != nil {
+		t.Fatal(err)
+	}
+	var last outbox.Row
+	r.await("the command has its end", func() bool {
+		rows, err := r.store.Rows(t.Context(), outbox.RowQuery{Project: "p"})
+		if err == nil && len(rows) == 1 {
+			last = rows[0]
+		}
+		return last.Status.Ended()
+	})
+	if last.Status != outbox.Refused || last.Why != "dry run: nothing is done" {
+		t.Errorf("the command of a rule: %s (%s), want a dry run", last.Status, last.Why)
 	}
 }
 
