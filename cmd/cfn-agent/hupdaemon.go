@@ -43,6 +43,7 @@ func (d *hupDaemon) run(ctx context.Context) error {
 		return err
 	}
 	defer pid.Release()
+	outliveReader()
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		d.log.Warn("no watchdog", "err", err)

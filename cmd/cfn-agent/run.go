@@ -79,6 +79,10 @@ func takeDaemonLock(e *env) (*lock.Lock, error) {
 	return pid, nil
 }
 
+// outliveReader keeps the end of who reads stderr from being that of a program
+// that stays. The signal is caught: one that is ignored is for children too.
+func outliveReader() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // forChildren is an environment without what systemd tells this program.
 func forChildren(environ []string) []string {
 	own := []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="}
@@ -102,6 +106,7 @@ func runRun(ctx context.Context, e *env, program string, verbose bool) (err erro
 		return err
 	}
 	defer pid.Release()
+	outliveReader()
 	syscall.Umask(config.Umask) // of hooks and jobs
 	watchdog, err := sd.SdWatchdogEnabled(false)
 	if err != nil {
