@@ -97,3 +97,27 @@ func TestRuleInREADMEIsOne(t *testing.T) {
 		t.Errorf("README.md's rule is %+v, want one with a silence of 135 s", set.Rules)
 	}
 }
+
+// What help shows is right: cases that pass with the rule of README.md, and a
+// line for each field that is ours.
+func TestHelpOfRules(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var out strings.Builder
+	_, cases, _ := strings.Cut(newTestCommand(&global{}).Long, "\n\n")
+	if err := testRules(t.Context(), &out, put("rules.yaml", block(t, "yaml", "web-Heartbeat:")), put("cases.yaml", cases)); err != nil || out.String() != "ok: 1 cases\n" {
+		t.Errorf("the cases of help: %s%v", &out, err)
+	}
+	text := newCheckCommand(&global{}).Long
+	for _, name := range []string{"Project", "Stack", "Tolerance", "Match", "Repeat", "StartAfter", "Range", "Legacy", "Target"} {
+		if !strings.Contains(text, "\n  "+name+" ") {
+			t.Errorf("help of check does not tell what %s is", name)
+		}
+	}
+}

@@ -124,7 +124,25 @@ func newCheckCommand(g *global) *cobra.Command {
 		Use:   "check [RULES...]",
 		Short: "Say all that is wrong with the configuration and the rules",
 		Long: `Say all that is wrong with the configuration and its rules, or with some files and
-folders of rules, each mistake as FILE:LINE: what. No server is needed.`,
+folders of rules, each mistake as FILE:LINE: what. No server is needed.
+
+A file of rules is YAML or JSON: alarms by their names, each with the fields of
+AWS::CloudWatch::Alarm and these. What is under Defaults counts for all of the file.
+
+  Project     id of the project that the alarm belongs to; must be there
+  Stack       root stack whose guests may feed it, by name or id; "*" for any
+              (default: only keys that are bound to no stack)
+  Tolerance   silence allowed beyond the periods, of an alarm on heartbeats
+              (default 1.25 periods if there is one, else half a period, 15s at least)
+  Match       of samples that name no alarm those count that have its dimensions,
+              and no others (exact, the default) or perhaps others (subset)
+  Repeat      sends messages again after so long in a state, 60s or more (default never)
+  StartAfter  a new alarm counts absence after so long (default first-sample)
+  Range       periods in which datapoints are looked for (default EvaluationPeriods + 2)
+  Legacy      yes: "no samples" is 0 for SampleCount and Sum, as old Heat had it
+  Target      what actions that are no messages are about, such as stack/web/WebServer:
+              those of one target wait for each other, and have one budget
+              (default: what the action names, else the alarm)`,
 		Example: "  cfn-watch check\n" +
 			"  cfn-watch check alarms.d/web.yaml",
 		Args: cobra.ArbitraryArgs,
@@ -162,7 +180,15 @@ func newTestCommand(g *global) *cobra.Command {
 		Short: "Try rules against histories, without a server",
 		Long: `Try rules against cases: histories of pushes, stops of the server and steps of its
 clock, and what state each alarm is to be in, and which actions are to have been
-asked for. A day passes in an instant.`,
+asked for. A day passes in an instant. A file of cases is YAML or JSON:
+
+  lost heartbeat:
+    - {at: 0s, push: {alarm: web-Heartbeat, value: 1, every: 60s, until: 10m}}
+    - {at: 5m, server: restart} # or stop, continue
+    - {at: 6m, clock: +1h}
+    - {at: 12m, want: {alarm: web-Heartbeat, state: OK}}
+    - at: 13m
+      want: {alarm: web-Heartbeat, state: ALARM, actions: ["cfnwatch:exec:restart-web", "https://ops.example/hook"]}`,
 		Example: "  cfn-watch test alarms.d web-cases.yaml",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {

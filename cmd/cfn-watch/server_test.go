@@ -239,6 +239,9 @@ func TestOutboxIsConfigured(t *testing.T) {
 	if err := os.WriteFile(c.actions.webhookSecretFile, []byte("x\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(c.actions.webhookSecretFile, 0o644); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
 	if _, err := c.outboxSettings(); err == nil || !strings.Contains(err.Error(), "chmod 600 it") {
 		t.Errorf("outboxSettings with a secret that all may read: %v", err)
 	}
