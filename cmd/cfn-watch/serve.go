@@ -316,7 +316,7 @@ func (c *config) outboxSettings() (outbox.Settings, error) {
 
 // commands are those of the configuration, with their marks beside the store.
 func (c *config) commands() *outbox.Commands {
-	commands := &outbox.Commands{ByName: map[string]outbox.Command{}, Dir: c.store.path + "-exec"}
+	commands := &outbox.Commands{ByName: map[string]outbox.Command{}, Dir: c.store.path + store.MarksSuffix}
 	for _, x := range c.execs {
 		commands.ByName[x.name] = outbox.Command{Argv: x.argv, User: x.user, Timeout: x.timeout, RetryUnknown: x.retryUnknown}
 	}

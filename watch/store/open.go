@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cfn-agent/cfn-agent/agent/atomicfile"
@@ -67,14 +68,14 @@ func Open(ctx context.Context, path string, o Options) (s *Store, err error) {
 // prepare makes a store where there is none, or where a new one is asked for.
 func prepare(ctx context.Context, path string, o Options) error {
 	if o.New {
-		if err := setAside(path, o.Log, "a new store was asked for", append([]string{""}, besides...)...); err != nil {
+		if err := setAside(path, o.Log, "a new store was asked for", slices.Concat([]string{"", MarksSuffix}, besides)...); err != nil {
 			return err
 		}
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := setAside(path, o.Log, "the store that it belongs to is gone", besides...); err != nil {
+	if err := setAside(path, o.Log, "the store that it belongs to is gone", append(besides, MarksSuffix)...); err != nil {
 		return err
 	}
 	if err := create(ctx, path, o.schema); err != nil {
@@ -148,6 +149,11 @@ var (
 	files   = []string{"", "-wal", "-shm"}
 	besides = []string{"-wal", "-shm", windowSuffix, windowSuffix + "-wal", windowSuffix + "-shm"}
 )
+
+// MarksSuffix, after a store's path, is the folder where commands leave marks of what
+// they do for its rows. Those of other rows with the same keys must not be there; of a
+// backup they are the same rows.
+const MarksSuffix = "-exec"
 
 func removeAll(path string) error {
 	var errs []error

@@ -191,6 +191,33 @@ func TestNewStoreKeepsTheOldOne(t *testing.T) {
 	}
 }
 
+// Alarms of a new store have the ids, and so their actions the keys, of those of the
+// one before: a command once had run, by the mark that one of the same key had left.
+func TestNewStoreHasNoMarks(t *testing.T) {
+	for name, o := range map[string]Options{"asked for": {New: true}, "the old one is gone": {}} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state.db")
+			if o.New {
+				overwrite(t, path, []byte("damaged"))
+			}
+			if err := os.Mkdir(path+MarksSuffix, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			overwrite(t, filepath.Join(path+MarksSuffix, "mark"), []byte("x"))
+			o.Log = slog.New(slog.DiscardHandler)
+			s, err := Open(t.Context(), path, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			kept, err := filepath.Glob(path + ".old-*" + MarksSuffix + "/mark")
+			if _, there := os.Stat(path + MarksSuffix); err != nil || len(kept) != 1 || !errors.Is(there, fs.ErrNotExist) {
+				t.Errorf("set aside is %v, %v, and in its place %v, want the mark, and nothing", kept, err, there)
+			}
+		})
+	}
+}
+
 func TestDamagedWindowsAreSetAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	s := opened(t, path)
