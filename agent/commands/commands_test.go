@@ -377,7 +377,7 @@ func TestRunAs(t *testing.T) {
 	} else if out, err := exec.Command("id", "-un").Output(); err == nil {
 		name = strings.TrimSpace(string(out))
 	}
-	want, err := sys.LookupUser(name)
+	want, err := sys.LookupUser(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ type runner struct {
 func (r *runner) prepare(ctx context.Context) error {
 	var account *sys.Account
 	if r.command.RunAs != "" {
-		a, err := sys.LookupUser(r.command.RunAs)
+		a, err := sys.LookupUser(ctx, r.command.RunAs)
 		if err != nil {
 			return r.failure(126, fmt.Errorf("runas: %w", err), nil, r.command.Command)
 		}
@@ -37,7 +37,7 @@ func (r *runner) prepare(ctx context.Context) error {
 			r.user = r.command.RunAs
 		}
 	}
-	r.env = environ(r.System, r.command, account, r.home())
+	r.env = environ(r.System, r.command, account, r.home(ctx))
 	return nil
 }
 
@@ -69,7 +69,7 @@ func (r *runner) expand(ctx context.Context, dir string) (string, error) {
 			}
 			home = fields[5]
 		} else if home == "" {
-			home = r.home()
+			home = r.home(ctx)
 		}
 		dir = home + "/" + rest
 	}
@@ -78,14 +78,14 @@ func (r *runner) expand(ctx context.Context, dir string) (string, error) {
 
 // home is the home of the user this program runs as. A boot script has no
 // HOME, so that the accounts are asked.
-func (r *runner) home() string {
+func (r *runner) home(ctx context.Context) string {
 	if home := r.Getenv("HOME"); home != "" {
 		return home
 	}
 	if os.Geteuid() == 0 {
 		return "/root"
 	}
-	if a, err := sys.LookupUser(fmt.Sprint(os.Geteuid())); err == nil && a.Home != "" {
+	if a, err := sys.LookupUser(ctx, fmt.Sprint(os.Geteuid())); err == nil && a.Home != "" {
 		return a.Home
 	}
 	return "/"

@@ -47,7 +47,7 @@ func (r *run) perform(ctx context.Context, a action) error {
 	cmd := sys.Cmd{Shell: a.hook.Action, Timeout: a.hook.Timeout, Merge: true}
 	var account *sys.Account
 	if a.hook.RunAs != "" {
-		u, err := sys.LookupUser(a.hook.RunAs)
+		u, err := sys.LookupUser(ctx, a.hook.RunAs)
 		if err != nil {
 			return fmt.Errorf("runas: %w", err)
 		}

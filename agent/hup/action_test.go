@@ -85,7 +85,7 @@ func TestRunAsReallyDropsPrivileges(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become another user")
 	}
-	nobody, err := sys.LookupUser("nobody")
+	nobody, err := sys.LookupUser(t.Context(), "nobody")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // An Account is what a process needs to run as a user.
@@ -102,7 +103,7 @@ func (s *System) named(ctx context.Context, database, kind, name string) ([]stri
 		}
 	}
 	if s.Real() {
-		res, err := s.Run(ctx, Cmd{Args: []string{"getent", database, name}, Env: s.Environ})
+		res, err := s.Run(ctx, Cmd{Args: []string{"getent", database, name}, Env: s.Environ, Timeout: lookupLimit})
 		if err == nil && res.Status == 0 {
 			if fields := findEntry(res.Stdout, name); fields != nil {
 				return fields, nil
@@ -180,10 +181,19 @@ func account(fields []string) (Account, error) {
 	return Account{Name: fields[0], Home: fields[5], Shell: fields[6], UID: uint32(uid), GID: uint32(gid)}, nil
 }
 
+// lookupLimit is how long a directory of users that does not answer is waited
+// for.
+const lookupLimit = 30 * time.Second
+
 // LookupUser returns the account of a user of the running machine, by name or
 // number, with all its groups, as initgroups(3) would set them.
-func LookupUser(name string) (Account, error) {
-	fields, err := getent("passwd", name)
+func LookupUser(ctx context.Context, name string) (Account, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lookupLimit, fmt.Errorf("no answer within %v", lookupLimit))
+	defer cancel()
+	fields, err := getent(ctx, "passwd", name)
+	if ctx.Err() != nil {
+		return Account{}, fmt.Errorf("look up user %s: %w", name, context.Cause(ctx))
+	}
 	if err != nil {
 		return Account{}, &UnknownAccountError{"user", name}
 	}
@@ -192,7 +202,10 @@ func LookupUser(name string) (Account, error) {
 		return Account{}, &UnknownAccountError{"user", name}
 	}
 	a.Groups = []uint32{a.GID}
-	out, err := exec.Command("id", "-G", a.Name).Output()
+	out, err := exec.CommandContext(ctx, "id", "-G", a.Name).Output()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return Account{}, fmt.Errorf("groups of user %s: %w", name, err)
 	}
@@ -204,8 +217,8 @@ func LookupUser(name string) (Account, error) {
 	return a, nil
 }
 
-func getent(database, name string) ([]string, error) {
-	out, err := exec.Command("getent", database, name).Output()
+func getent(ctx context.Context, database, name string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "getent", database, name).Output()
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (r Result) Check(tool string, err error) error {
 // its own, which is ended as a whole when the time is over or ctx is done.
 func Exec(ctx context.Context, c Cmd) (Result, error) {
 	var stdout, stderr tail
-	cmd, err := command(c)
+	cmd, err := command(ctx, c)
 	if err != nil {
 		return Result{Status: 127}, err
 	}
@@ -118,7 +118,7 @@ func Exec(ctx context.Context, c Cmd) (Result, error) {
 	return res, nil
 }
 
-func command(c Cmd) (*exec.Cmd, error) {
+func command(ctx context.Context, c Cmd) (*exec.Cmd, error) {
 	args := c.Args
 	if c.Shell != "" {
 		args = []string{"/bin/sh", "-c", c.Shell}
@@ -139,7 +139,7 @@ func command(c Cmd) (*exec.Cmd, error) {
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if c.User != "" {
-		account, err := LookupUser(c.User)
+		account, err := LookupUser(ctx, c.User)
 		if err != nil {
 			return nil, err
 		}

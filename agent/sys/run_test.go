@@ -138,3 +138,21 @@ func TestCheckNamesToolAndItsLastWords(t *testing.T) {
 	f(Result{Status: 2}, nil, "tool: exit status 2")
 	f(Result{}, ErrNotFound, "tool: not installed")
 }
+
+// Groups come from wherever the machine has its users, such as a directory over
+// the network: a program is not waited for longer than it may run because that
+// does not answer.
+func TestExecOfUserWhoseGroupsAreNotTold(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "id"), []byte("#!/bin/sh\nexec sleep 30\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	_, err := Exec(ctx, Cmd{Args: []string{"true"}, User: "nobody"})
+	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took > 20*time.Second {
+		t.Errorf("Exec = %v after %v, want an error when its time is over", err, took)
+	}
+}
