@@ -144,18 +144,35 @@ func (i *initRun) configs() ([]metadata.Config, error) {
 			}
 		}
 	}
-	for _, w := range init.Warnings {
-		if i.o.strict {
-			return nil, w
+	if err := i.warn(); err != nil {
+		return nil, err
+	}
+	if i.o.check {
+		verdict := "is right"
+		if len(init.Warnings) > 0 {
+			verdict = "can be applied, but for what is said"
 		}
-		if i.o.check || !w.LeftOut() { // a run calls what it leaves out degraded
+		fmt.Fprintf(i.e.stdout, "%s: the metadata %s: %s, from %s\n", i.program, verdict, list(init.Configs()), i.document.Origin)
+	}
+	return configs, nil
+}
+
+// warn says what is odd, for which a strict run ends.
+func (i *initRun) warn() error {
+	for _, w := range i.init.Warnings {
+		switch {
+		case i.o.strict && i.o.check:
+			i.logs.Warn(w.Error())
+		case i.o.strict:
+			return w
+		case i.o.check || !w.LeftOut(): // a run calls what it leaves out degraded
 			i.logs.Warn(w.Warning())
 		}
 	}
-	if i.o.check {
-		fmt.Fprintf(i.e.stdout, "%s: the metadata is right: %s, from %s\n", i.program, list(init.Configs()), i.document.Origin)
+	if i.o.strict && len(i.init.Warnings) > 0 {
+		return errors.New("a strict run refuses what is said")
 	}
-	return configs, nil
+	return nil
 }
 
 func (i *initRun) apply(ctx context.Context, configs []metadata.Config) error {
