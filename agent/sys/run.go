@@ -242,7 +242,19 @@ func startError(path string, err error) error {
 	return fmt.Errorf("start %s: %w", path, err)
 }
 
+// maxLastLine bounds what an error tells of a line: what a program writes may
+// have no line ends.
+const maxLastLine = 1000
+
+// lastLine is the last line of an output, as a terminal shows one that was
+// written anew again and again. Of a long one it is the end, from a word on: half
+// of a secret is one that nothing hides.
 func lastLine(b []byte) string {
 	b = bytes.TrimSpace(b)
-	return strings.TrimSpace(string(b[bytes.LastIndexByte(b, '\n')+1:]))
+	line := bytes.TrimSpace(b[bytes.LastIndexAny(b, "\r\n")+1:])
+	if more := len(line) - maxLastLine; more > 0 {
+		_, end, _ := bytes.Cut(line[more:], []byte(" "))
+		return "..." + string(end)
+	}
+	return string(line)
 }

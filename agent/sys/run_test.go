@@ -137,6 +137,10 @@ func TestCheckNamesToolAndItsLastWords(t *testing.T) {
 	f(Result{Status: 2, Stdout: []byte("out")}, nil, "tool: exit status 2: out")
 	f(Result{Status: 2}, nil, "tool: exit status 2")
 	f(Result{}, ErrNotFound, "tool: not installed")
+	f(Result{Status: 2, Stdout: []byte("10%\r20%\rbroken at 30%\r\n")}, nil, "tool: exit status 2: broken at 30%")
+	long := strings.Repeat("much ", 1000)
+	f(Result{Status: 2, Stdout: []byte(long + "the end")}, nil, "tool: exit status 2: ..."+long[:maxLastLine-len("ch the end")]+"the end")
+	f(Result{Status: 2, Stdout: []byte(strings.Repeat("x", keptOutput))}, nil, "tool: exit status 2: ...")
 }
 
 // Groups come from wherever the machine has its users, such as a directory over
