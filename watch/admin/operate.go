@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -84,6 +85,12 @@ func (s *Server) resume(ctx context.Context, by string, in ResumeRequest) (Count
 		return Count{1}, err
 	}
 	name, project, err := s.scoped(in.Scope, in.Name, in.Project)
+	if errors.Is(err, watch.ErrNotFound) { // it was deleted, and its suspension is still there
+		name, project, err = in.Name, "", nil
+		if of, rest, ok := strings.Cut(in.Name, "/"); ok {
+			name, project = rest, of
+		}
+	}
 	if err != nil {
 		return Count{}, err
 	}

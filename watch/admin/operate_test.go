@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cfn-agent/cfn-agent/watch"
 	"github.com/cfn-agent/cfn-agent/watch/outbox"
 )
 
@@ -44,5 +45,26 @@ func TestTrialIsWaitedFor(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The suspension of an alarm can be ended when the alarm is gone: it would hold the
+// next of that name.
+func TestSuspensionOfADeletedAlarmIsEnded(t *testing.T) {
+	d := newDesk(t)
+	for _, name := range []string{"web", "p/web"} {
+		d.alarm("p", "web")
+		if _, problem := ask[Suspended](d, "suspend", SuspendRequest{Scope: outbox.OfAlarm, Name: "web"}); problem != "" {
+			t.Fatal(problem)
+		}
+		if err := d.Engine.Delete(t.Context(), time.Now(), watch.Caller{Role: watch.Operator, Project: "p"}, []string{"web"}); err != nil {
+			t.Fatal(err)
+		}
+		if n, problem := ask[Count](d, "resume", ResumeRequest{Scope: outbox.OfAlarm, Name: name}); problem != "" || n.Count != 1 {
+			t.Errorf("resume alarm %s ends %d, %q, want 1", name, n.Count, problem)
+		}
+	}
+	if _, problem := ask[Count](d, "resume", ResumeRequest{Scope: outbox.OfAlarm, Name: "none"}); problem != "alarm none is not suspended" {
+		t.Errorf("resume of what never was: %q", problem)
 	}
 }
