@@ -191,13 +191,15 @@ func (o *connection) hideSecrets(e *env) {
 	e.hide(o.secretKey, password(o.httpProxy), password(o.httpsProxy))
 }
 
-// password is that of a URL as it is written, not what a parser makes of it.
+// password is that of a URL as it is written, not what a parser makes of it;
+// rather too much than too little.
 func password(address string) string {
-	user, _, found := strings.Cut(address[strings.Index(address, "://")+1:], "@")
-	_, password, ok := strings.Cut(strings.TrimPrefix(user, "//"), ":")
-	if !found || !ok {
-		return ""
+	_, rest, found := strings.Cut(address, "://")
+	if !found {
+		rest = address
 	}
+	user := rest[:max(0, strings.LastIndex(rest, "@"))] // a password may hold one
+	_, password, _ := strings.Cut(user, ":")
 	return password
 }
 

@@ -54,6 +54,13 @@ func TestProxyPasswordIsHiddenWithAndWithoutScheme(t *testing.T) {
 	if len(hidden) != 2 || hidden[0] != "proxy-password" || hidden[1] != "other%20password" {
 		t.Errorf("hidden = %q, want both passwords as they are written", hidden)
 	}
+	for address, want := range map[string]string{
+		"http://u:p@ss:w@h:3128/": "p@ss:w", "u:p@ss@h": "p@ss", "http://u:p/w@h": "p/w", "http://u@h": "", "h:3128": "", "": "",
+	} {
+		if got := password(address); got != want {
+			t.Errorf("password(%q) = %q, want %q", address, got, want)
+		}
+	}
 }
 
 // What an action prints may have no line ends at all, as a progress bar or an
