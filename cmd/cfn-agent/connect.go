@@ -133,6 +133,9 @@ func (o *connection) load(ctx context.Context, e *env, l *logs, trust fallback) 
 	if o.role != "" {
 		l.Warn("--role is of AWS and has no meaning here")
 	}
+	if o.stack != "" && o.resource == "" {
+		l.Warn("--stack without --resource: the metadata on this machine is used")
+	}
 	if o.stack == "" || o.resource == "" {
 		d, err = local.Fetch(ctx)
 		return d, false, err

@@ -45,12 +45,12 @@ func runSymlinks(e *env, o symlinksOptions) error {
 	}
 	dir := filepath.Join(e.root, target)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+		return fmt.Errorf("--target: %w", err)
 	}
 	// Not a glob: a directory's name may hold its special characters.
 	entries, err := os.ReadDir(filepath.Join(e.root, source))
 	if err != nil {
-		return err
+		return fmt.Errorf("--source: %w", err)
 	}
 	var errs []error
 	for _, entry := range entries {
