@@ -1,6 +1,7 @@
 // Package hup is one pass of cfn-hup: it asks Heat for the resources that
 // hooks name, runs the actions of the hooks whose values have changed, and
-// starts the services of the metadata that should run and do not.
+// starts the services of the metadata that should run and do not, but while
+// cfn-init is running.
 //
 // It keeps what it has seen and done in a file, so that an action runs at
 // least once for a change: a value counts as seen only when its action has

@@ -45,7 +45,8 @@ func newHupCommand(e *env) *cobra.Command {
 		Short: "Run hooks when the metadata of a resource changes",
 		Long: `Look at the resources that the hooks name, run the actions of the hooks whose
 values have changed, and start the services of the metadata that should run and
-do not. It is one pass, made for cron, unless it is told to stay.
+do not, but while cfn-init is running. It is one pass, made for cron, unless it
+is told to stay.
 
 Read are cfn-hup.conf, hooks.conf and hooks.d/*.conf in ` + hooks.DefaultDir + `.
 
