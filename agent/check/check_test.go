@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,8 +140,6 @@ func TestHTTP(t *testing.T) {
 	f("https://"+listen(t, func(net.Conn) {}), "", Silent, "no answer")
 }
 
-// What operators must tell apart has a kind and a line of its own, and is told
-// within the time-out; at once, where there is nothing to wait for.
 // What a server says before its answer is no answer: the hints of RFC 8297 come
 // to whoever asks.
 func TestHTTPAnswersAfterHints(t *testing.T) {
@@ -156,6 +155,14 @@ func TestHTTPAnswersAfterHints(t *testing.T) {
 	}
 }
 
+// That this process has no file left says nothing of a service.
+func TestProbeWithoutAFileLeft(t *testing.T) {
+	err := (&way{}).fault(&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, time.Second)
+	want(t, "dial", err, Unable, "too many open files")
+}
+
+// What operators must tell apart has a kind and a line of its own, and is told
+// within the time-out; at once, where there is nothing to wait for.
 func TestFaultsAreToldApart(t *testing.T) {
 	t.Parallel()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())

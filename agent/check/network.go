@@ -160,6 +160,8 @@ func (w *way) fault(err error, timeout time.Duration) error {
 	late := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded)
 	_, unknown := errors.AsType[*net.DNSError](err)
 	switch {
+	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM):
+		return fault(Unable, err)
 	case late && answered:
 		return faultf(Slow, "the answer was not complete within %v", timeout)
 	case late && connected:

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -58,7 +59,7 @@ func (c *condition) judge(k Check, now Instant, err error) verdict {
 	if !c.failing {
 		c.passed, c.failing, c.since = false, true, now.Wall
 	}
-	if k.Restart == "" || c.left || c.failures < k.Failures {
+	if k.Restart == "" || c.left || c.failures < k.Failures || unable(err) {
 		return down
 	}
 	c.restarts = slices.DeleteFunc(c.restarts, func(at time.Duration) bool { return now.Up-at >= k.RestartWindow })
@@ -68,6 +69,13 @@ func (c *condition) judge(k Check, now Instant, err error) verdict {
 	}
 	c.restarts, c.failures = append(c.restarts, now.Up), 0
 	return restart
+}
+
+// unable says that the check could not be made, as when there is no file or
+// process left for it: the service may be well.
+func unable(err error) bool {
+	e, ok := errors.AsType[*check.Error](err)
+	return ok && e.Fault == check.Unable
 }
 
 // A watcher checks one service and does what is to be done about it.

@@ -7,9 +7,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cfn-agent/cfn-agent/agent/check"
 )
 
-// What follows from checks, one letter each: . passes, x fails; and of the
+// What follows from checks, one letter each: . passes, x fails, u cannot be
+// made; and of the
 // verdicts: . nothing, d down, r restart, g give up, R recovered.
 func TestVerdicts(t *testing.T) {
 	letters := map[verdict]string{fine: ".", down: "d", restart: "r", giveUp: "g", recovered: "R"}
@@ -20,8 +23,11 @@ func TestVerdicts(t *testing.T) {
 		now := Instant{Wall: time.Unix(0, 0)}
 		for _, letter := range checks {
 			var err error
-			if letter == 'x' {
+			switch letter {
+			case 'x':
 				err = errors.New("it does not answer")
+			case 'u':
+				err = &check.Error{Fault: check.Unable, Err: errors.New("too many open files")}
 			}
 			got.WriteString(letters[c.judge(k, now, err)])
 			now.Up += 30 * time.Second
@@ -37,6 +43,7 @@ func TestVerdicts(t *testing.T) {
 	f("after the limit it is left alone", k, "xxxxxxxxxxxxxxx", "..rddrddrddgddd")
 	f("a pass clears it, though restarts of the window count", k, "xxxxxxxxxxxx.xxxx", "..rddrddrddgR..gd")
 	f("restarts of long ago do not count", k, "xxxxxxxxxxxx"+strings.Repeat(".", 20)+"xxx", "..rddrddrddgR"+strings.Repeat(".", 19)+"..r")
+	f("of a service that cannot be looked at nothing is known that a restart would mend", k, "uuuuuux.", "..ddddrR")
 	k.Failures, k.RestartLimit = 1, 0
 	f("a limit of none restarts nothing", k, ".xx", ".gd")
 }
