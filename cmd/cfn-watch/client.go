@@ -49,11 +49,16 @@ func (f *format) Set(v string) error {
 // Type is what help calls it.
 func (f *format) Type() string { return "format" }
 
-// client calls the server that the configuration tells of.
+// client calls the server that the configuration tells of, which may have come by
+// mistakes since the server read it.
 func (g *global) client() (admin.Client, error) {
 	conf, err := g.load()
-	if err != nil {
+	if conf == nil {
 		return admin.Client{}, err
+	}
+	if err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		fmt.Fprintf(g.stderr, "cfn-watch: warning: the configuration has mistakes: %s\n", first)
 	}
 	return admin.Client{Socket: conf.socketPath()}, nil
 }

@@ -168,7 +168,8 @@ func (c *config) named(kind, name string) (settings, bool) {
 
 // loadConfig reads the file that the option names, or else the variable, or
 // else the one at its place, which may be absent. The error joins all that is
-// wrong in it, each as FILE:LINE: what.
+// wrong in it, each as FILE:LINE: what; with it comes what is right, if the file
+// could be read.
 func loadConfig(e *env, option string) (*config, error) {
 	path := option
 	if path == "" {
@@ -234,7 +235,7 @@ func parseConfig(path string, data []byte) (*config, error) {
 	for _, m := range wrong {
 		errs = append(errs, fmt.Errorf("%s:%d: %s", path, m.line, m.what))
 	}
-	return nil, errors.Join(errs...)
+	return c, errors.Join(errs...)
 }
 
 // unreadable is an error of the parser, which ends with the line that it is about
