@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -73,14 +74,23 @@ func (r *run) watchAll(ctx context.Context) error {
 	return errors.Join(r.errs...)
 }
 
+// initPatience is how long cfn-init may run before it is taken to hang: no
+// longer must it keep services from being seen to.
+const initPatience = time.Hour
+
 // applying says that cfn-init is running: what services are to be up by now is
 // for it to say.
 func (r *run) applying() bool {
-	l, err := lock.Try(r.System.Path(agent.LockPath))
+	path := r.System.Path(agent.LockPath)
+	l, err := lock.Try(path)
 	if err == nil {
 		_ = l.Release()
 	}
-	return errors.Is(err, lock.ErrHeld)
+	if !errors.Is(err, lock.ErrHeld) {
+		return false
+	}
+	info, err := os.Stat(path) // its holder was noted in it when it began
+	return err != nil || time.Since(info.ModTime()) < initPatience
 }
 
 // watch sees to the services of a resource, and forgets those that were.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,10 +83,17 @@ func TestServicesAreLeftToRunningInit(t *testing.T) {
 	if got := g.run(); got != "" || len(*starts) > 0 {
 		t.Errorf("while cfn-init runs: told %q, started %q", got, *starts)
 	}
-	if err := held.Release(); err != nil {
+	began := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(g.pass.System.Path(agent.LockPath), began, began); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := g.run(), "service.restarted R httpd started"; got != want || len(*starts) != 1 {
+		t.Errorf("when it hangs since %v: told %q, started %q, want %q", began, got, *starts, want)
+	}
+	if err := held.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := g.run(), "service.restarted R httpd started"; got != want || len(*starts) != 2 {
 		t.Errorf("when it has ended: told %q, started %q, want %q", got, *starts, want)
 	}
 }
