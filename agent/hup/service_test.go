@@ -75,7 +75,8 @@ func TestServiceThatIsDownIsStartedAndHooksAreTold(t *testing.T) {
 func TestServicesAreLeftToRunningInit(t *testing.T) {
 	g := newGuest(t, on(t, "h", "service.restarted", "R.Metadata", told))
 	g.tell("R", withServices)
-	starts := g.serve(map[string]string{"httpd": "down"})
+	state := map[string]string{"httpd": "down"}
+	starts := g.serve(state)
 	held, err := lock.Try(g.pass.System.Path(agent.LockPath))
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +94,7 @@ func TestServicesAreLeftToRunningInit(t *testing.T) {
 	if err := held.Release(); err != nil {
 		t.Fatal(err)
 	}
+	state["httpd"] = "down"
 	if got, want := g.run(), "service.restarted R httpd started"; got != want || len(*starts) != 2 {
 		t.Errorf("when it has ended: told %q, started %q, want %q", got, *starts, want)
 	}
